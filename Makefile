@@ -1,0 +1,83 @@
+# make demo    trains a talking face from the sample video and films it saying something new: no cluster, no GPU
+# make up      the platform on this machine, until Ctrl-C
+# make test    the tests;  make test-slow: those at full length;  make lint;  make bench
+# make weights [NAME…]   optional pretrained files;  make lock: new versions of all dependencies
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo up doctor weights test test-slow lint format bench lock licences sample clean
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+UV      = $(shell command -v uv || echo $(VENV)/bin/uv)
+EXTRAS := api controller geneface eval local dev
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# A virtual environment by uv; without uv, by the first Python 3.11 or 3.12 found, which then installs uv into it.
+$(PYTHON):
+	@if command -v uv >/dev/null; then uv venv --quiet --allow-existing --python '>=3.11,<3.13' $(VENV); else \
+	    for python in python3.12 python3.11 python3; do \
+	        $$python -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && break; python=; \
+	    done; \
+	    [ -n "$$python" ] || { echo 'uv, or Python 3.11 or 3.12 with venv, is needed'; exit 1; }; \
+	    $$python -m venv $(VENV) && $(PYTHON) -m pip install --quiet --disable-pip-version-check uv; fi
+
+$(VENV)/.%: requirements/%.txt pyproject.toml | $(PYTHON)
+	@echo 'Installing what requirements/$*.txt locks …'
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/$*.txt
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
+	@touch $@
+
+setup: $(VENV)/.local
+dev: $(VENV)/.dev
+
+# VIDEO=me.mp4 and AUDIO=hello.wav: one's own files.
+demo: setup
+	@$(PYTHON) -m local demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(AUDIO),--audio "$(AUDIO)")
+
+up: setup
+	@exec $(PYTHON) -m local up
+
+doctor: setup
+	@$(PYTHON) -m local doctor
+
+weights: setup
+	@$(PYTHON) -m steps.weights $(filter-out $@,$(MAKECMDGOALS))
+
+test: dev
+	@$(PYTHON) -m pytest -m 'not slow'
+
+test-slow: dev
+	@$(PYTHON) -m pytest -m slow --timeout 1800
+
+lint: dev
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports --no-cache
+
+format: dev
+	@$(PYTHON) -m ruff check --fix --quiet
+	@$(PYTHON) -m ruff format
+
+bench: dev
+	@for bench in benchmarks/*.py; do echo "== $$bench"; $(PYTHON) $$bench || exit 1; done
+
+lock: | $(PYTHON)
+	@for extra in $(EXTRAS); do echo "requirements/$$extra.txt"; \
+	    $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	        --custom-compile-command 'make lock' --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; done
+
+licences: dev
+	@$(PYTHON) -m tests.licences
+
+sample: dev
+	@$(PYTHON) -m samples.make
+
+clean:
+	rm -rf $(VENV) .local build *.egg-info
+
+ifneq ($(filter weights,$(MAKECMDGOALS)),)
+# The goals after `weights` are names of weights.
+$(eval $(filter-out weights,$(MAKECMDGOALS)):;@:)
+endif

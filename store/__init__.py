@@ -1,0 +1,1 @@
+"""What is kept: request records in PostgreSQL, objects in S3."""

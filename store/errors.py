@@ -1,0 +1,71 @@
+"""What can be wrong with a write: each class has a stable `code`; its docstring is the message unless one is given."""
+
+
+class StoreError(Exception):
+    """The store refused."""
+
+    code = "store_error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+        self.message: str = message or self.__doc__ or ""
+
+
+class NotFoundError(StoreError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class AssetNotUploadedError(StoreError):
+    """The asset's upload is not complete yet."""
+
+    code = "asset_not_uploaded"
+
+
+class AvatarNotReadyError(StoreError):
+    """The avatar has no trained version yet."""
+
+    code = "avatar_not_ready"
+
+
+class InUseError(StoreError):
+    """A request that is not final yet uses it."""
+
+    code = "in_use"
+
+
+class AttemptOwnedError(StoreError):
+    """Another run owns this attempt."""
+
+    code = "attempt_owned"
+
+
+class AttemptFinalError(StoreError):
+    """This attempt is over."""
+
+    code = "attempt_final"
+
+
+class AttemptStaleError(StoreError):
+    """A later attempt has taken this one's place."""
+
+    code = "attempt_stale"
+
+
+class ObjectMissingError(StoreError):
+    """An object that should be there is missing or has another size."""
+
+    code = "object_missing"
+
+
+class SchemaNewerError(StoreError):
+    """The database was made by a newer version of this program."""
+
+    code = "schema_newer"
+
+
+class ObjectNotRemovedError(StoreError):
+    """The object store did not remove an object."""
+
+    code = "object_not_removed"

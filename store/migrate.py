@@ -1,0 +1,61 @@
+"""Brings a database to this version's schema. `python -m store.migrate` does it for GENEFACE_DATABASE_URL."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from store.database import Database
+from store.errors import SchemaNewerError
+
+_LOCK = 0x67656E6566616365
+"""PostgreSQL advisory lock, so that several programs that start at once migrate one after the other ("geneface")."""
+
+
+def upgrade(database: Database) -> None:
+    """Applies what is missing, in one transaction. Raises SchemaNewerError for a schema that this version does not know."""
+    with database.engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config = _config(connection)
+        _check(connection, config)
+        command.upgrade(config, "head")
+
+
+def current(database: Database) -> str | None:
+    """The revision that the database is at; None: it is empty."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    """The revision that this version needs."""
+    return ScriptDirectory(str(Path(__file__).parent / "migrations")).get_current_head() or ""
+
+
+def revise(database: Database, message: str) -> None:
+    """Writes a new migration: the difference between the models and the database."""
+    with database.engine.begin() as connection:
+        command.revision(_config(connection), message, autogenerate=True)
+
+
+def _check(connection: Connection, config: Config) -> None:
+    present = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if present is not None and present not in known:
+        raise SchemaNewerError(f"the database's schema is {present}, which this version does not know: use a newer version")
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+if __name__ == "__main__":
+    from store.settings import StoreSettings
+
+    upgrade(Database(StoreSettings().database_url))

@@ -1,0 +1,137 @@
+"""A request as its owner sees it: made, listed, cancelled, with what happened to it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, cast, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+
+from store.database import notify
+from store.errors import NotFoundError
+from store.models import FINAL, Event, Json, Kind, Request, State
+
+STOPPING = "cancel_requested"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Newest first. `cursor` brings the next page; None: this was the last."""
+
+    items: list[Request]
+    cursor: UUID | None
+
+
+def create(
+    session: Session,
+    *,
+    owner: str,
+    kind: Kind,
+    spec: Json,
+    uses: list[str],
+    avatar: str | None = None,
+    avatar_version: int | None = None,
+) -> Request:
+    """A queued request and its first event, in the caller's transaction.
+
+    `spec["inputs"]` lists what the Job reads: {"name", "key", "size", "sha256"}, name = path below the work folder.
+    """
+    request = Request(
+        owner=owner, kind=kind, state=State.QUEUED, spec=spec, uses=uses, avatar=avatar, avatar_version=avatar_version
+    )
+    session.add(request)
+    session.flush()
+    record(session, request, "created")
+    return request
+
+
+def record(session: Session, request: Request, type_: str, **data: Any) -> None:
+    """Appends an event and hints at the change."""
+    session.add(Event(subject=request.id, owner=request.owner, type=type_, data={"state": request.state, **data}))
+    notify(session, request.id)
+
+
+def get(session: Session, request_id: UUID, owner: str) -> Request:
+    """Raises NotFoundError."""
+    request = session.scalar(select(Request).where(Request.id == request_id, Request.owner == owner))
+    if request is None:
+        raise NotFoundError(f"there is no request {request_id}")
+    return request
+
+
+def locked(session: Session, request_id: UUID) -> Request | None:
+    """The request, locked until the transaction ends: every change to it or to its attempts begins here."""
+    return session.scalar(
+        select(Request).where(Request.id == request_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
+
+
+def page(
+    session: Session,
+    *,
+    owner: str,
+    kind: str | None = None,
+    state: str | None = None,
+    avatar: str | None = None,
+    limit: int = 50,
+    cursor: UUID | None = None,
+) -> Page:
+    """Requests older than `cursor`, at most `limit`."""
+    query = select(Request).where(Request.owner == owner).order_by(Request.id.desc()).limit(limit + 1)
+    for column, wanted in ((Request.kind, kind), (Request.state, state), (Request.avatar, avatar)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if cursor is not None:
+        query = query.where(Request.id < cursor)
+    found = list(session.scalars(query))
+    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+def cancel(session: Session, request_id: UUID, owner: str) -> Request:
+    """Queued → cancelled at once; submitted or running → marked, and the worker hears it; final → unchanged."""
+    get(session, request_id, owner)
+    request = locked(session, request_id)
+    if request is None:
+        raise NotFoundError(f"there is no request {request_id}")
+    now = datetime.now(UTC)
+    if request.state == State.QUEUED:
+        request.state, request.finished_at, request.cancel_requested_at = State.CANCELLED, now, now
+        request.waiting_reason = request.next_try_at = None
+        record(session, request, "cancelled")
+    elif request.state not in FINAL and request.cancel_requested_at is None:
+        request.cancel_requested_at = now
+        record(session, request, STOPPING)
+    return request
+
+
+def events(session: Session, subject: UUID, owner: str, after: int = 0, limit: int = 100) -> list[Event]:
+    """Events with ids above `after`, in order."""
+    query = select(Event).where(Event.subject == subject, Event.owner == owner, Event.id > after)
+    return list(session.scalars(query.order_by(Event.id).limit(limit)))
+
+
+def place(session: Session, request: Request) -> int:
+    """How many open requests stand before this one in the queue, itself included."""
+    open_before = select(func.count()).select_from(Request).where(Request.state == State.QUEUED, Request.id <= request.id)
+    return session.scalar(open_before) or 0
+
+
+def users(session: Session, owner: str, marks: list[str]) -> list[UUID]:
+    """Open requests that use any of `marks` (see Request.uses)."""
+    query = select(Request.id).where(
+        Request.owner == owner,
+        Request.state.not_in(FINAL),
+        Request.uses.op("?|")(cast(literal(marks, ARRAY(Text)), ARRAY(Text))),
+    )
+    return list(session.scalars(query))
+
+
+def set_waiting(session: Session, request_id: UUID, attempt: int, reason: str | None) -> None:
+    """Why it does not run yet. No event: this is shown, not history."""
+    session.execute(
+        update(Request)
+        .where(Request.id == request_id, Request.attempt == attempt, Request.state.in_((State.QUEUED, State.SUBMITTED)))
+        .values(waiting_reason=reason)
+    )

@@ -1,0 +1,42 @@
+"""Where the database and the objects are; the programs' own settings build on these."""
+
+from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StoreSettings(BaseSettings):
+    """Settings of PostgreSQL and S3. Environment prefix `GENEFACE_`."""
+
+    model_config = SettingsConfigDict(env_prefix="GENEFACE_", extra="ignore")
+
+    database_url: str = Field(description="PostgreSQL: postgresql://user:password@host:5432/name")
+    s3_endpoint: str = Field(description="S3 server as pods and the API reach it, e.g. http://minio:9000")
+    s3_public_endpoint: str | None = Field(
+        None, description="The same server as people's browsers reach it; default: the same name"
+    )
+    s3_region: str = Field("us-east-1", description="Region that links are signed for")
+    s3_access_key: str = Field(description="Access key")
+    s3_secret_key: str = Field(description="Secret key")
+    s3_bucket: str = Field("geneface", description="The one bucket", min_length=3)
+    token_key: SecretStr = Field(description="Signs attempt tokens; the API and the controller share it", min_length=32)
+    token_key_previous: SecretStr | None = Field(None, description="Still accepted while the key is being changed", min_length=32)
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: str) -> str:
+        if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql://")
+        return value.replace("postgres://", "postgresql://", 1)
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None:
+            TypeAdapter(AnyHttpUrl).validate_python(value)
+        return value
+
+    @property
+    def token_keys(self) -> list[str]:
+        """The signing key first."""
+        keys = (self.token_key, self.token_key_previous)
+        return [key.get_secret_value() for key in keys if key is not None]
