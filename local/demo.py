@@ -1,0 +1,114 @@
+"""`make demo`: the main job on this machine, shown as it goes.
+
+Everything is asked for by REST, just as a person or a program would: upload, training, rendering, evaluation.
+"""
+
+import getpass
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from local.client import Client
+from local.errors import LocalError
+
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+SAMPLE_CONSENT = {"statement": "The sample talker is a synthetic person who does not exist.", "by": "the project"}
+Json = dict[str, Any]
+
+
+def run(client: Client, console: Console, folder: Path, video: Path | None, audio: Path | None) -> None:
+    """Trains, renders, evaluates and says where everything lies. Raises LocalError when a request fails."""
+    started = time.monotonic()
+    avatar = _name(video) if video else "sample-talker"
+    video_file, audio_file = video or SAMPLES / "talker.mp4", audio or SAMPLES / "sentence.wav"
+    for file in (video_file, audio_file):
+        if not file.is_file():
+            raise LocalError(f"there is no file {file}")
+    consent = _consent(console) if video else SAMPLE_CONSENT
+    with console.status(f"Uploading {video_file.name} and {audio_file.name}"):
+        video_id, audio_id = client.upload(video_file), client.upload(audio_file)
+    training = {"avatar": avatar, "video": {"asset": video_id}, "profile": "quick", "consent": consent}
+    _follow(client, console, "Training", client.post("/v1/trainings", training))
+    rendering = client.post("/v1/renderings", {"avatar": avatar, "audio": {"asset": audio_id}})
+    evaluation = client.post("/v1/evaluations", {"avatar": avatar})
+    rendered = _follow(client, console, "Rendering", rendering)
+    evaluated = _follow(client, console, "Evaluation", evaluation)
+    files = _fetch(client, rendered, evaluated, folder / avatar)
+    console.print(_scores(evaluated["scores"]))
+    for what, file in files.items():
+        console.print(f"{what:<14} {file}", highlight=False, soft_wrap=True)
+    console.print(f"Done in {time.monotonic() - started:.0f} s.", highlight=False)
+
+
+def _follow(client: Client, console: Console, title: str, request: Json) -> Json:
+    columns = (
+        TextColumn("{task.description:<11}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=1.0, note="")
+        row = client.follow(request["id"], lambda seen: bar.update(task, completed=seen["progress"], note=_note(seen)))
+        if not console.is_terminal:
+            bar.stop()
+    if row["state"] != "succeeded":
+        error = row["error"] or {"code": row["state"], "message": f"the {row['kind']} was {row['state']}"}
+        raise LocalError(f"{title} failed: {error['message']} [{error['code']}]")
+    return row
+
+
+def _note(row: Json) -> str:
+    if row["state"] in ("queued", "submitted"):
+        return row["waiting_reason"] or "waiting"
+    eta = row["eta_seconds"]
+    return f"{row['stage'] or ''}{'' if eta is None else f', {eta:.0f} s left'}"
+
+
+def _fetch(client: Client, rendered: Json, evaluated: Json, folder: Path) -> dict[str, Path]:
+    """Brings the outputs home and writes the report; what a person looks at, by name."""
+    files = {"Video": folder / "video.mp4", "Contact sheet": folder / "contact_sheet.png", "Report": folder / "report.json"}
+    for output, name in (("video", "Video"), ("contact_sheet", "Contact sheet")):
+        client.download(rendered["outputs"][output]["url"], files[name])
+    report = {
+        "rendering": rendered["id"],
+        "evaluation": evaluated["id"],
+        "avatar": rendered["avatar"],
+        "scores": evaluated["scores"],
+    }
+    files["Report"].write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return files
+
+
+def _scores(scores: Json) -> Table:
+    mouth, constant = scores["mouth"], scores["constant_mouth"]["mouth"]
+    table = Table("Held-out tail, driven by its sound", "value", "its own constant mouth", title_justify="left")
+    table.add_row("mouth PSNR, dB", _number(mouth["psnr"], 1), _number(constant["psnr"], 1))
+    table.add_row("lip aperture r", _number(mouth["aperture_r"], 2), _number(constant["aperture_r"], 2))
+    table.add_row("lip aperture amplitude", _number(mouth["aperture_amplitude"], 2), _number(constant["aperture_amplitude"], 2))
+    table.add_row("full frame PSNR, dB (pasted back)", _number(scores["psnr"], 1), "")
+    table.add_row("full frame SSIM (pasted back)", _number(scores["ssim"], 3), "")
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _consent(console: Console) -> Json:
+    by = getpass.getuser()
+    statement = "The person in the video agreed to be made into an avatar."
+    console.print(f"By going on, {by} states: {statement}", highlight=False)
+    return {"statement": statement, "by": by}
+
+
+def _name(file: Path) -> str:
+    """An avatar's name made of a file's: `Me at home.mp4` → `me-at-home`."""
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in file.stem.lower())
+    return "-".join(part for part in kept.split("-") if part)[:63].strip("-") or "my-avatar"

@@ -1,0 +1,15 @@
+"""The licence table names every shipped distribution, as it is locked, and nothing that may not be used commercially."""
+
+import licences
+
+
+def test_the_table_is_up_to_date() -> None:
+    assert licences.TABLE.read_text() == licences.table(), "run `make licences`"
+
+
+def test_every_licence_is_known_and_allowed() -> None:
+    for line in licences.TABLE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0] not in ("distribution", "---"):
+            assert licences.ALLOWED.search(cells[2]), f"{cells[0]}: licence {cells[2]!r} is not known"
+            assert not licences.FORBIDDEN.search(cells[2]), f"{cells[0]}: licence {cells[2]!r} is not allowed"
