@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from store import ids, objects, requests
-from store.errors import AssetNotUploadedError, InUseError, NotFoundError
+from store.errors import AssetInUseError, AssetNotFoundError, AssetNotUploadedError
 from store.models import Asset, AssetState, Event, Removal
 
 PENDING_LIFE = timedelta(hours=24)
@@ -23,20 +23,20 @@ def create(session: Session, owner: str, filename: str, size: int, sha256: str |
 
 
 def get(session: Session, asset_id: UUID, owner: str, lock: bool = False) -> Asset:
-    """Raises NotFoundError."""
+    """Raises AssetNotFoundError."""
     query = select(Asset).where(Asset.id == asset_id, Asset.owner == owner)
     asset = session.scalar(query.with_for_update() if lock else query)
     if asset is None:
-        raise NotFoundError(f"there is no asset {asset_id}")
+        raise AssetNotFoundError(f"there is no asset {asset_id}")
     return asset
 
 
 def ready(session: Session, asset_id: UUID, owner: str) -> Asset:
-    """The asset, kept from deletion until the transaction ends. Raises NotFoundError, AssetNotUploadedError."""
+    """The asset, kept from deletion until the transaction ends. Raises AssetNotFoundError, AssetNotUploadedError."""
     query = select(Asset).where(Asset.id == asset_id, Asset.owner == owner).with_for_update(read=True)
     asset = session.scalar(query)
     if asset is None:
-        raise NotFoundError(f"there is no asset {asset_id}")
+        raise AssetNotFoundError(f"there is no asset {asset_id}")
     if asset.state != AssetState.READY:
         raise AssetNotUploadedError(f"asset {asset_id} is not uploaded yet")
     return asset
@@ -55,10 +55,10 @@ def page(session: Session, owner: str, limit: int = 50, cursor: UUID | None = No
 
 
 def remove(session: Session, asset_id: UUID, owner: str) -> None:
-    """Deletes the row; the object follows. Raises NotFoundError, InUseError."""
+    """Deletes the row; the object follows. Raises AssetNotFoundError, AssetInUseError."""
     asset = get(session, asset_id, owner, lock=True)
     if in_use := requests.users(session, owner, [f"asset:{asset_id}"]):
-        raise InUseError(f"asset {asset_id} is in use by request {in_use[0]}")
+        raise AssetInUseError(f"asset {asset_id} is in use by request {in_use[0]}")
     _delete(session, asset, "asset_deleted")
 
 

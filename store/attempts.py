@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from store import avatars, requests
-from store.errors import AttemptFinalError, AttemptOwnedError, AttemptStaleError, NotFoundError
+from store import avatars, removals, requests
+from store.errors import AttemptFinalError, AttemptNotFoundError, AttemptOwnedError, AttemptStaleError
 from store.models import FINAL, Attempt, Checkpoint, Dataset, Json, Kind, Removal, Request, State
 from store.objects import attempt_prefix
 
@@ -55,7 +55,8 @@ def claim(session: Session, attempt_id: UUID, run: str, step: str, dataset: Data
         request.started_at = request.started_at or now
         requests.record(session, request, "started", attempt=attempt.number, run=run)
     attempt.step, attempt.reported_at = step, now
-    return Claim(request, attempt, find_dataset(session, request, dataset), _last_checkpoint(session, request))
+    found = None if dataset is None else _pin(session, request, dataset)
+    return Claim(request, attempt, found, last_checkpoint(session, request))
 
 
 def owned(session: Session, attempt_id: UUID, run: str) -> tuple[Request, Attempt]:
@@ -130,11 +131,11 @@ def publish_result(
     if request.kind == Kind.TRAINING:
         version = avatars.add_version(session, request, attempt_prefix(request.id, attempt.number), files)
         request.avatar_version = version.version
-        _drop_checkpoints(session, request)
     request.result = build(request, attempt)
     request.state, request.finished_at, request.progress, request.eta_seconds = State.SUCCEEDED, now, 1.0, 0.0
     request.waiting_reason = None
     attempt.outcome, attempt.ended_at = "succeeded", now
+    removals.leftovers(session, request, keep_attempt=attempt.number)
     requests.record(session, request, "succeeded", attempt=attempt.number)
     return request, True
 
@@ -153,6 +154,12 @@ def find_dataset(session: Session, request: Request, key: DatasetKey | None) -> 
     )
 
 
+def pinned_dataset(session: Session, request: Request) -> Dataset | None:
+    """The dataset that the last claim that named a key was given: links are made for this one and no other."""
+    pinned = request.spec.get("dataset")
+    return session.get(Dataset, UUID(pinned)) if pinned else None
+
+
 def of_request(session: Session, request: Request) -> list[Attempt]:
     """All attempts, first to last."""
     return list(session.scalars(select(Attempt).where(Attempt.request_id == request.id).order_by(Attempt.number)))
@@ -162,6 +169,14 @@ def counts(session: Session) -> dict[tuple[str, str], int]:
     """How many requests there are, by kind and state."""
     rows = session.execute(select(Request.kind, Request.state, func.count()).group_by(Request.kind, Request.state))
     return {(kind, state): number for kind, state, number in rows}
+
+
+def _pin(session: Session, request: Request, key: DatasetKey) -> Dataset | None:
+    found = find_dataset(session, request, key)
+    pinned = None if found is None else str(found.id)
+    if request.spec.get("dataset") != pinned:
+        request.spec = {**request.spec, "dataset": pinned}
+    return found
 
 
 def _current(session: Session, attempt_id: UUID) -> tuple[Request, Attempt]:
@@ -175,7 +190,7 @@ def _row(session: Session, attempt_id: UUID) -> tuple[Request, Attempt]:
     request = requests.locked(session, request_id) if request_id else None
     attempt = session.get(Attempt, attempt_id, populate_existing=True)
     if request is None or attempt is None:
-        raise NotFoundError("there is no such attempt")
+        raise AttemptNotFoundError
     return request, attempt
 
 
@@ -186,15 +201,10 @@ def _fence(request: Request, attempt: Attempt) -> None:
         raise AttemptFinalError
 
 
-def _last_checkpoint(session: Session, request: Request) -> Checkpoint | None:
+def last_checkpoint(session: Session, request: Request) -> Checkpoint | None:
+    """The checkpoint that the next run resumes from."""
     query = select(Checkpoint).where(Checkpoint.request_id == request.id)
     return session.scalar(query.order_by(Checkpoint.step.desc(), Checkpoint.attempt.desc()).limit(1))
-
-
-def _drop_checkpoints(session: Session, request: Request) -> None:
-    for old in session.scalars(select(Checkpoint).where(Checkpoint.request_id == request.id)):
-        session.add(Removal(owner=request.owner, prefix=f"{old.prefix}checkpoints/{old.name}/"))
-        session.delete(old)
 
 
 def _video_sha256(request: Request) -> str:

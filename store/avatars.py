@@ -8,15 +8,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from store import requests
-from store.errors import AvatarNotReadyError, InUseError, NotFoundError
+from store.errors import AvatarInUseError, AvatarNotFoundError, AvatarNotReadyError, VersionNotFoundError
 from store.models import FINAL, Avatar, AvatarVersion, Dataset, Event, Json, Kind, Removal, Request
 
 
-def get(session: Session, owner: str, name: str) -> Avatar:
-    """Raises NotFoundError."""
-    avatar = session.scalar(select(Avatar).where(Avatar.owner == owner, Avatar.name == name))
+def get(session: Session, owner: str, name: str, keep: bool = False) -> Avatar:
+    """`keep`: it cannot be deleted until the transaction ends. Raises AvatarNotFoundError."""
+    query = select(Avatar).where(Avatar.owner == owner, Avatar.name == name)
+    avatar = session.scalar(query.with_for_update(read=True, key_share=True) if keep else query)
     if avatar is None:
-        raise NotFoundError(f"there is no avatar {name!r}")
+        raise AvatarNotFoundError(f"there is no avatar {name!r}")
     return avatar
 
 
@@ -42,15 +43,27 @@ def versions(session: Session, avatar: Avatar) -> list[AvatarVersion]:
     return list(session.scalars(query.order_by(AvatarVersion.version.desc())))
 
 
-def version(session: Session, owner: str, name: str, number: int | None = None) -> AvatarVersion:
-    """That version, or the newest. Raises NotFoundError, AvatarNotReadyError."""
-    avatar = get(session, owner, name)
+def versions_of(session: Session, found: list[Avatar]) -> dict[UUID, list[AvatarVersion]]:
+    """The versions of several avatars by the avatar's id, newest first."""
+    grouped: dict[UUID, list[AvatarVersion]] = {avatar.id: [] for avatar in found}
+    query = select(AvatarVersion).where(AvatarVersion.avatar_id.in_(grouped))
+    for row in session.scalars(query.order_by(AvatarVersion.version.desc())):
+        grouped[row.avatar_id].append(row)
+    return grouped
+
+
+def version(session: Session, owner: str, name: str, number: int | None = None, keep: bool = False) -> AvatarVersion:
+    """That version, or the newest; `keep`: it cannot be deleted until the transaction ends.
+
+    Raises AvatarNotFoundError, VersionNotFoundError, AvatarNotReadyError.
+    """
+    avatar = get(session, owner, name, keep)
     query = select(AvatarVersion).where(AvatarVersion.avatar_id == avatar.id)
     if number is not None:
         query = query.where(AvatarVersion.version == number)
     found = session.scalar(query.order_by(AvatarVersion.version.desc()).limit(1))
     if found is None and number is not None:
-        raise NotFoundError(f"avatar {name!r} has no version {number}")
+        raise VersionNotFoundError(f"avatar {name!r} has no version {number}")
     if found is None:
         raise AvatarNotReadyError(f"avatar {name!r} has no trained version yet")
     return found
@@ -60,7 +73,7 @@ def add_version(session: Session, request: Request, prefix: str, files: list[Jso
     """The avatar's next version. The avatar's row is locked, so that two trainings at once give two numbers."""
     avatar = session.scalar(select(Avatar).where(Avatar.owner == request.owner, Avatar.name == request.avatar).with_for_update())
     if avatar is None:
-        raise NotFoundError(f"there is no avatar {request.avatar!r}")
+        raise AvatarNotFoundError(f"there is no avatar {request.avatar!r}")
     last = session.scalar(select(func.max(AvatarVersion.version)).where(AvatarVersion.avatar_id == avatar.id)) or 0
     row = AvatarVersion(
         avatar_id=avatar.id, owner=request.owner, version=last + 1, request_id=request.id, prefix=prefix, files=files
@@ -73,17 +86,17 @@ def add_version(session: Session, request: Request, prefix: str, files: list[Jso
 def remove(session: Session, owner: str, name: str) -> UUID:
     """Deletes the avatar, its versions, its requests with their datasets and checkpoints; their objects follow. Events stay.
 
-    Raises NotFoundError; InUseError while a request of this avatar, or one that reads its datasets, is not final.
+    Raises AvatarNotFoundError; AvatarInUseError while a request of this avatar, or one that reads its datasets, is not final.
     """
     avatar = session.scalar(select(Avatar).where(Avatar.owner == owner, Avatar.name == name).with_for_update())
     if avatar is None:
-        raise NotFoundError(f"there is no avatar {name!r}")
+        raise AvatarNotFoundError(f"there is no avatar {name!r}")
     gone = list(session.scalars(select(Request).where(Request.owner == owner, Request.avatar == name).with_for_update()))
     marks = [f"request:{request.id}" for request in gone]
     marks += [use for request in gone if request.kind == Kind.TRAINING for use in request.uses if use.startswith("video:")]
     in_use = [request.id for request in gone if request.state not in FINAL] or requests.users(session, owner, marks)
     if in_use:
-        raise InUseError(f"avatar {name!r} is in use by request {in_use[0]}; cancel that or let it end")
+        raise AvatarInUseError(f"avatar {name!r} is in use by request {in_use[0]}; cancel that or let it end")
     ids = [request.id for request in gone]
     session.add_all(Removal(owner=owner, prefix=f"requests/{request_id}/") for request_id in ids)
     session.execute(delete(Dataset).where(Dataset.request_id.in_(ids)))

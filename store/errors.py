@@ -17,6 +17,36 @@ class NotFoundError(StoreError):
     code = "not_found"
 
 
+class RequestNotFoundError(NotFoundError):
+    """There is no such request."""
+
+    code = "request_not_found"
+
+
+class AttemptNotFoundError(NotFoundError):
+    """There is no such attempt."""
+
+    code = "attempt_not_found"
+
+
+class AssetNotFoundError(NotFoundError):
+    """There is no such asset."""
+
+    code = "asset_not_found"
+
+
+class AvatarNotFoundError(NotFoundError):
+    """There is no avatar of that name."""
+
+    code = "avatar_not_found"
+
+
+class VersionNotFoundError(NotFoundError):
+    """The avatar has no such version."""
+
+    code = "version_not_found"
+
+
 class AssetNotUploadedError(StoreError):
     """The asset's upload is not complete yet."""
 
@@ -33,6 +63,18 @@ class InUseError(StoreError):
     """A request that is not final yet uses it."""
 
     code = "in_use"
+
+
+class AssetInUseError(InUseError):
+    """A request that is not final yet reads this asset."""
+
+    code = "asset_in_use"
+
+
+class AvatarInUseError(InUseError):
+    """A request that is not final yet uses this avatar, its results or its datasets."""
+
+    code = "avatar_in_use"
 
 
 class AttemptOwnedError(StoreError):

@@ -11,6 +11,12 @@ from store.models import IdempotencyKey
 LIFE = timedelta(hours=24)
 
 
+def find(session: Session, owner: str, key: str) -> IdempotencyKey | None:
+    """The committed row of that key, if it is not too old."""
+    query = select(IdempotencyKey).where(IdempotencyKey.owner == owner, IdempotencyKey.key == key)
+    return session.scalar(query.where(IdempotencyKey.created_at >= datetime.now(UTC) - LIFE))
+
+
 def begin(session: Session, owner: str, key: str, body_sha256: str) -> IdempotencyKey | None:
     """None: the key is new and now held by this transaction. Otherwise the row that has it.
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from store import requests
+from store import removals, requests
 from store.models import ACTIVE, FINAL, Attempt, Request, State
 
 
@@ -66,6 +66,7 @@ def finish(session: Session, request_id: UUID, number: int, state: State, code: 
     request.state, request.finished_at, request.waiting_reason, request.eta_seconds = state, now, None, None
     request.error_code, request.error_message = code, message
     _end(session, request, str(state), code, message, now)
+    removals.leftovers(session, request)
     requests.record(session, request, str(state), attempt=number, **_error(code, message))
     return True
 

@@ -262,4 +262,6 @@ class Removal(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     owner: Mapped[str]
     prefix: Mapped[str]
+    keep: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    """Prefixes under `prefix` that stay."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

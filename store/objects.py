@@ -6,12 +6,12 @@ weights/<name>
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import BinaryIO, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import urllib3
@@ -23,6 +23,9 @@ from store.errors import ObjectNotRemovedError
 
 LINK_LIFE = timedelta(hours=1)
 CHUNK = 1 << 20
+LOG_FOLDER = "log/"
+LOG_LAST = 99
+"""Place of what the controller adds to the log when a pod died without last words."""
 
 
 class ObjectSettings(Protocol):
@@ -52,6 +55,17 @@ def attempt_prefix(request: UUID, attempt: int) -> str:
     return f"requests/{request}/{attempt}/"
 
 
+def log_key(request: UUID, attempt: int, place: int, step: str, seq: int) -> str:
+    """Where a batch of log lines lies: parts sort by the step's place in the Job, then by `seq`, as they were written."""
+    return f"{attempt_prefix(request, attempt)}{LOG_FOLDER}{place:02d}-{step}-{seq:08d}.ndjson"
+
+
+def disposition(filename: str) -> str:
+    """Content-Disposition that makes a browser save under `filename`, whatever its letters (RFC 6266, RFC 8187)."""
+    plain = "".join(letter if letter.isascii() and letter.isprintable() and letter not in '"\\%' else "_" for letter in filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
 class Objects:
     """One bucket. Links that people's browsers follow are signed for the public name of the same server."""
 
@@ -69,6 +83,10 @@ class Objects:
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
 
+    def ready(self) -> bool:
+        """Whether the server answers and has the bucket."""
+        return bool(self._inner.bucket_exists(self.bucket))
+
     def stat(self, key: str) -> Stat | None:
         """None when there is no such object."""
         try:
@@ -84,7 +102,8 @@ class Objects:
 
     def put_stream(self, key: str, stream: BinaryIO, size: int = -1) -> None:
         """Stores `size` bytes of `stream`; -1: to its end, in parts."""
-        self._inner.put_object(self.bucket, key, stream, size, part_size=16 * CHUNK if size < 0 else 0)
+        part_size = 16 * CHUNK if size < 0 else 0
+        self._inner.put_object(self.bucket, key, stream, size, part_size=part_size, num_parallel_uploads=1)
 
     def get(self, key: str) -> bytes:
         return b"".join(self.read(key))
@@ -107,13 +126,14 @@ class Objects:
                 head = (head + chunk)[: 1 << 16]
         return hasher.hexdigest(), head
 
-    def names(self, prefix: str) -> list[str]:
-        """Keys under `prefix`, sorted."""
-        return sorted(item.object_name or "" for item in self._inner.list_objects(self.bucket, prefix, recursive=True))
+    def names(self, prefix: str, after: str | None = None) -> list[str]:
+        """Keys under `prefix`, sorted; those that sort after `after`."""
+        found = self._inner.list_objects(self.bucket, prefix, recursive=True, start_after=after)
+        return sorted(item.object_name or "" for item in found)
 
-    def remove(self, prefix: str) -> int:
-        """Deletes all under `prefix` (or the one object of that name) and says how many there were."""
-        found = self.names(prefix)
+    def remove(self, prefix: str, keep: Sequence[str] = ()) -> int:
+        """Deletes all under `prefix` (or the one object of that name) but what lies under `keep`; says how many there were."""
+        found = [name for name in self.names(prefix) if not name.startswith(tuple(keep))]
         for error in self._inner.remove_objects(self.bucket, [DeleteObject(name) for name in found]):
             raise ObjectNotRemovedError(f"{error.name} was not removed: {error.code} {error.message}")
         return len(found)
@@ -121,7 +141,7 @@ class Objects:
     def get_link(self, key: str, public: bool = False, filename: str | None = None) -> str:
         """A link to read the object for an hour; with `filename`, browsers save it under that name."""
         client = self._public if public else self._inner
-        headers = {"response-content-disposition": f'attachment; filename="{filename}"'} if filename else None
+        headers = {"response-content-disposition": disposition(filename)} if filename else None
         return str(client.presigned_get_object(self.bucket, key, LINK_LIFE, response_headers=headers))
 
     def put_link(self, key: str, public: bool = False) -> str:
@@ -133,8 +153,9 @@ class Objects:
 def _client(settings: ObjectSettings, endpoint: str) -> Minio:
     url = urlsplit(endpoint)
     pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=5, read=60),
-        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
+        # A server that is away is noticed within ten seconds, so that whoever waits for an answer hears of it.
+        timeout=urllib3.Timeout(connect=4, read=10),
+        retries=urllib3.Retry(total=2, connect=1, read=0, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
         maxsize=16,
     )
     return Minio(

@@ -1,10 +1,24 @@
-"""Deleting objects whose rows are gone: the commit that deleted the rows left a note, the sweep follows it."""
+"""Deleting objects that no row points at any more: the commit that let go of them left a note, the sweep follows it."""
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from store.database import Database
-from store.models import Removal
-from store.objects import Objects
+from store.models import Attempt, Checkpoint, Dataset, Removal, Request
+from store.objects import Objects, attempt_prefix
+
+
+def leftovers(session: Session, request: Request, keep_attempt: int | None = None) -> None:
+    """Notes what a final request's attempts left: all but logs, published datasets and the attempt that made the result."""
+    session.execute(delete(Checkpoint).where(Checkpoint.request_id == request.id))
+    datasets = list(session.scalars(select(Dataset.prefix).where(Dataset.request_id == request.id)))
+    for number in session.scalars(select(Attempt.number).where(Attempt.request_id == request.id)):
+        prefix = attempt_prefix(request.id, number)
+        if number == keep_attempt:
+            session.add(Removal(owner=request.owner, prefix=f"{prefix}checkpoints/"))
+            continue
+        keep = [f"{prefix}log/", *(f"{one}dataset/" for one in datasets if one == prefix)]
+        session.add(Removal(owner=request.owner, prefix=prefix, keep=keep))
 
 
 def sweep(database: Database, objects: Objects, limit: int = 100) -> int:
@@ -13,6 +27,6 @@ def sweep(database: Database, objects: Objects, limit: int = 100) -> int:
         query = select(Removal).order_by(Removal.id).limit(limit).with_for_update(skip_locked=True)
         notes = list(session.scalars(query))
         for note in notes:
-            objects.remove(note.prefix)
+            objects.remove(note.prefix, note.keep)
             session.delete(note)
     return len(notes)

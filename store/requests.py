@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from store.database import notify
-from store.errors import NotFoundError
+from store.errors import RequestNotFoundError
 from store.models import FINAL, Event, Json, Kind, Request, State
 
 STOPPING = "cancel_requested"
@@ -53,11 +53,12 @@ def record(session: Session, request: Request, type_: str, **data: Any) -> None:
     notify(session, request.id)
 
 
-def get(session: Session, request_id: UUID, owner: str) -> Request:
-    """Raises NotFoundError."""
-    request = session.scalar(select(Request).where(Request.id == request_id, Request.owner == owner))
+def get(session: Session, request_id: UUID, owner: str, keep: bool = False) -> Request:
+    """`keep`: it cannot be deleted until the transaction ends. Raises RequestNotFoundError."""
+    query = select(Request).where(Request.id == request_id, Request.owner == owner)
+    request = session.scalar(query.with_for_update(read=True, key_share=True) if keep else query)
     if request is None:
-        raise NotFoundError(f"there is no request {request_id}")
+        raise RequestNotFoundError(f"there is no request {request_id}")
     return request
 
 
@@ -94,7 +95,7 @@ def cancel(session: Session, request_id: UUID, owner: str) -> Request:
     get(session, request_id, owner)
     request = locked(session, request_id)
     if request is None:
-        raise NotFoundError(f"there is no request {request_id}")
+        raise RequestNotFoundError(f"there is no request {request_id}")
     now = datetime.now(UTC)
     if request.state == State.QUEUED:
         request.state, request.finished_at, request.cancel_requested_at = State.CANCELLED, now, now
@@ -116,6 +117,19 @@ def place(session: Session, request: Request) -> int:
     """How many open requests stand before this one in the queue, itself included."""
     open_before = select(func.count()).select_from(Request).where(Request.state == State.QUEUED, Request.id <= request.id)
     return session.scalar(open_before) or 0
+
+
+def places(session: Session, ids: list[UUID]) -> dict[UUID, int]:
+    """The places in the queue of those of `ids` that are queued."""
+    place_ = func.row_number().over(order_by=Request.id).label("place")
+    queue = select(Request.id, place_).where(Request.state == State.QUEUED).subquery()
+    return {id_: number for id_, number in session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(ids)))}
+
+
+def queue_age(session: Session) -> float:
+    """Seconds that the oldest queued request has waited; 0: the queue is empty."""
+    oldest = session.scalar(select(func.min(Request.created_at)).where(Request.state == State.QUEUED))
+    return 0.0 if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds())
 
 
 def users(session: Session, owner: str, marks: list[str]) -> list[UUID]:

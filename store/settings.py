@@ -1,7 +1,12 @@
 """Where the database and the objects are; the programs' own settings build on these."""
 
-from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def explain(error: ValidationError, prefix: str = "GENEFACE_") -> list[str]:
+    """One line a wrong setting, by the name it has in the environment; never its value, which may be a secret."""
+    return [f"{prefix}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False)]
 
 
 class StoreSettings(BaseSettings):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from databases import create_database
 
 from local.servers import Keys, ObjectServer, Postgres, free_port
 from store import ids, migrate
@@ -84,10 +84,3 @@ def s3(servers_folder: Path) -> Iterator[S3]:
 @pytest.fixture
 def objects(s3: S3) -> Objects:
     return Objects(s3)
-
-
-def create_database(server: str, name: str, template: str = "template0") -> str:
-    """Makes a database on `server` and returns its URL."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return make_url(server).set(database=name).render_as_string(hide_password=False)

@@ -40,7 +40,9 @@ def licence(name: str) -> str:
     classifiers = [text.split("::")[-1].strip() for text in fields.get_all("Classifier") or [] if text.startswith("License ::")]
     text = (fields.get("License") or "").strip().splitlines()
     long = len(text) > 1
-    return fields.get("License-Expression") or ("" if long or not text else text[0]) or ", ".join(classifiers) or "".join(text[:1])
+    return (
+        fields.get("License-Expression") or ("" if long or not text else text[0]) or ", ".join(classifiers) or "".join(text[:1])
+    )
 
 
 def table() -> str:

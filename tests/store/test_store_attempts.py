@@ -190,6 +190,26 @@ def test_the_last_two_checkpoints_are_kept(database: Database) -> None:
     assert notes == [f"requests/{request}/1/checkpoints/train-10/"]
 
 
+def test_what_losing_attempts_left_is_swept(database: Database, objects: Objects) -> None:
+    request = training(database, "fay")
+    attempt = submitted(database, request)
+    claimed(database, attempt)
+    for name in ("log/train-000001.jsonl", "model/model.json", "checkpoints/train-5/state", "dataset/frames.mp4"):
+        objects.put(f"requests/{request}/1/{name}", b"x")
+    with database.begin() as session:
+        attempts.publish_dataset(session, attempt, "run-1", DatasetKey(2, "fay"), FILES)
+        attempts.publish_checkpoint(session, attempt, "run-1", "train-5", 5, FILES)
+        jobs.requeue(session, request, 1, counted=False, code="lost", message="lost", next_try_at=None)
+    winner = submitted(database, request, 2)
+    claimed(database, winner)
+    objects.put(f"requests/{request}/2/model/model.json", b"x")
+    publish(database, winner)
+    while removals.sweep(database, objects):
+        pass
+    kept = [name.removeprefix(f"requests/{request}/") for name in objects.names(f"requests/{request}/")]
+    assert kept == ["1/dataset/frames.mp4", "1/log/train-000001.jsonl", "2/model/model.json"]
+
+
 def test_an_avatar_in_use_stays(database: Database, objects: Objects) -> None:
     first = training(database, "eva")
     attempt = submitted(database, first)

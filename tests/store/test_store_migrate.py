@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from conftest import create_database
+from databases import create_database
 from sqlalchemy import text
 
 from store import ids, migrate, requests
