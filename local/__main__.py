@@ -16,6 +16,7 @@ from local.errors import LocalError
 from local.platform import Platform
 from local.settings import LocalSettings
 from store.errors import StoreError
+from store.settings import explain
 
 
 def main() -> int:
@@ -29,9 +30,7 @@ def main() -> int:
         _log_to(settings.home)
         return _demo(settings, console, arguments) if arguments.command == "demo" else _up(settings, console)
     except ValidationError as error:
-        for problem in error.errors():
-            name = "GENEFACE_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{name}: {problem['msg']}", file=sys.stderr)
+        print("\n".join(explain(error)), file=sys.stderr)
         return 2
     except (LocalError, StoreError) as error:
         print(error, file=sys.stderr)

@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import api.app
+import api.server
 import api.settings
 import controller.app
 import controller.settings
-import uvicorn
+from controller.errors import ClusterError
 from controller.local_cluster import LocalCluster
-
 from local.errors import LocalError, ServerError
 from local.servers import ObjectServer, Postgres, require_free
 from local.settings import LocalSettings
@@ -75,8 +75,10 @@ class Platform:
         secrets = state.acquire()
         self._stack.callback(state.release)
         require_free(self.settings.port, "the API", "GENEFACE_PORT")
-        cluster = LocalCluster(state.path / "cluster", slots=self.settings.slots)  # ends what an earlier run left behind
-        self._stack.callback(cluster.close)
+        try:
+            cluster = LocalCluster(state.path / "cluster", slots=self.settings.slots)  # ends what an earlier run left behind
+        except ClusterError as error:
+            raise LocalError(error.message) from error
         connections = self._connect(state.path, secrets)
         api_settings = api.settings.Settings(host=self.settings.host, port=self.settings.port, **connections)
         controller_settings = controller.settings.Settings(api_url=self.url, **connections)
@@ -88,6 +90,7 @@ class Platform:
             raise LocalError(error.message) from error
         objects.ensure_bucket()
         self._serve(api_settings)
+        self._stack.callback(cluster.close)  # while the API still takes the last checkpoints
         self._control(controller.app.Controller(controller_settings, database, objects, cluster))
 
     def _connect(self, folder: Path, secrets: Secrets) -> dict[str, Any]:
@@ -109,10 +112,7 @@ class Platform:
         return where
 
     def _serve(self, settings: api.settings.Settings) -> None:
-        config = uvicorn.Config(
-            api.app.create(settings), host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=5
-        )
-        server = uvicorn.Server(config)
+        server = api.server.Server(api.app.create(settings), settings)
         thread = self._thread("the API", server.run)
         self._stack.callback(thread.join, STOP_SECONDS)
         self._stack.callback(setattr, server, "should_exit", True)

@@ -32,6 +32,7 @@ class Reporter:
             self._bar = Progress(
                 TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
                 TimeRemainingColumn(), TextColumn("{task.fields[metrics]}"), console=self._console,
+                redirect_stdout=False, redirect_stderr=False,  # stdout is the result's
             )  # fmt: skip
         self._task: TaskID | None = None
         self._stage = ""

@@ -42,6 +42,11 @@ def ready(session: Session, asset_id: UUID, owner: str) -> Asset:
     return asset
 
 
+def several(session: Session, owner: str, asset_ids: list[UUID]) -> list[Asset]:
+    """Those of the assets that are there."""
+    return list(session.scalars(select(Asset).where(Asset.owner == owner, Asset.id.in_(asset_ids))))
+
+
 def complete(session: Session, asset: Asset, *, size: int, sha256: str, etag: str, format_: str) -> None:
     """pending → ready, with what the check found."""
     asset.state, asset.size, asset.sha256, asset.etag, asset.format = AssetState.READY, size, sha256, etag, format_
@@ -60,6 +65,14 @@ def remove(session: Session, asset_id: UUID, owner: str) -> None:
     if in_use := requests.users(session, owner, [f"asset:{asset_id}"]):
         raise AssetInUseError(f"asset {asset_id} is in use by request {in_use[0]}")
     _delete(session, asset, "asset_deleted")
+
+
+def discard(session: Session, asset_id: UUID, owner: str) -> None:
+    """Deletes a pending asset whose upload came to nothing; a ready one stays."""
+    query = select(Asset).where(Asset.id == asset_id, Asset.owner == owner, Asset.state == AssetState.PENDING)
+    asset = session.scalar(query.with_for_update())
+    if asset is not None:
+        _delete(session, asset, "asset_discarded")
 
 
 def sweep(session: Session) -> int:

@@ -59,6 +59,13 @@ def claim(session: Session, attempt_id: UUID, run: str, step: str, dataset: Data
     return Claim(request, attempt, found, last_checkpoint(session, request))
 
 
+def published_by(session: Session, attempt_id: UUID, run: str) -> Claim | None:
+    """What `run` owns, if it has published its request's result from this attempt already."""
+    request, attempt = _row(session, attempt_id)
+    published = request.state == State.SUCCEEDED and request.attempt == attempt.number and attempt.run == run
+    return Claim(request, attempt, None, None) if published else None
+
+
 def owned(session: Session, attempt_id: UUID, run: str) -> tuple[Request, Attempt]:
     """The current attempt and its request, locked, if `run` owns it; raises as `claim` does."""
     request, attempt = _current(session, attempt_id)

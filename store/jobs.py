@@ -6,7 +6,7 @@ Every write is guarded by the attempt's number and a state that is not final: of
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from store import removals, requests
@@ -27,6 +27,18 @@ def uncleaned(session: Session) -> list[UUID]:
     """Requests with an attempt that has ended and whose Job was not yet seen gone."""
     query = select(Attempt.request_id).where(Attempt.cleaned_at.is_(None), Attempt.ended_at.is_not(None)).distinct()
     return list(session.scalars(query))
+
+
+def due_ids(session: Session, now: datetime, limit: int) -> list[UUID]:
+    """Queued requests that need not wait for their next try, oldest first."""
+    return list(session.scalars(select(Request.id).where(_due(now)).order_by(Request.id).limit(limit)))
+
+
+def queue(session: Session, request: Request, now: datetime) -> tuple[int, int]:
+    """How many requests are submitted or running, and the request's place among those that are queued and due."""
+    active = session.scalar(select(func.count()).select_from(Request).where(Request.state.in_(ACTIVE)))
+    place = session.scalar(select(func.count()).select_from(Request).where(_due(now), Request.id <= request.id))
+    return active or 0, place or 0
 
 
 def load(session: Session, request_id: UUID) -> tuple[Request, list[Attempt]] | None:
@@ -74,9 +86,12 @@ def finish(session: Session, request_id: UUID, number: int, state: State, code: 
 def requeue(
     session: Session, request_id: UUID, number: int, *, counted: bool, code: str, message: str, next_try_at: datetime | None
 ) -> bool:
-    """Back to the queue for another attempt; `counted` tries are limited, disruptions have a limit of their own."""
+    """Back to the queue for another attempt; `counted` tries are limited, disruptions have a limit of their own.
+
+    False: it is final, a later attempt is current, or its cancel has come in between.
+    """
     request = requests.locked(session, request_id)
-    if request is None or request.state not in ACTIVE or request.attempt != number:
+    if request is None or request.state not in ACTIVE or request.attempt != number or request.cancel_requested_at is not None:
         return False
     now = datetime.now(UTC)
     if counted:
@@ -94,6 +109,10 @@ def requeue(
 def cleaned(session: Session, attempt_id: UUID) -> None:
     """The attempt's Job is gone from the cluster."""
     session.execute(update(Attempt).where(Attempt.id == attempt_id).values(cleaned_at=datetime.now(UTC)))
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return and_(Request.state == State.QUEUED, or_(Request.next_try_at.is_(None), Request.next_try_at <= now))
 
 
 def _end(session: Session, request: Request, outcome: str, code: str | None, message: str | None, now: datetime) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -66,6 +66,14 @@ def disposition(filename: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
+class Readable(Protocol):
+    """What can be stored as it comes."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As many bytes as `size`, fewer only at the end; -1: all."""
+        ...
+
+
 class Objects:
     """One bucket. Links that people's browsers follow are signed for the public name of the same server."""
 
@@ -100,7 +108,7 @@ class Objects:
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         self._inner.put_object(self.bucket, key, io.BytesIO(data), len(data), content_type)
 
-    def put_stream(self, key: str, stream: BinaryIO, size: int = -1) -> None:
+    def put_stream(self, key: str, stream: Readable, size: int = -1) -> None:
         """Stores `size` bytes of `stream`; -1: to its end, in parts."""
         part_size = 16 * CHUNK if size < 0 else 0
         self._inner.put_object(self.bucket, key, stream, size, part_size=part_size, num_parallel_uploads=1)

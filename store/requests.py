@@ -146,6 +146,6 @@ def set_waiting(session: Session, request_id: UUID, attempt: int, reason: str | 
     """Why it does not run yet. No event: this is shown, not history."""
     session.execute(
         update(Request)
-        .where(Request.id == request_id, Request.attempt == attempt, Request.state.in_((State.QUEUED, State.SUBMITTED)))
+        .where(Request.id == request_id, Request.attempt == attempt, Request.state.not_in(FINAL))
         .values(waiting_reason=reason)
     )

@@ -55,7 +55,8 @@ def table() -> str:
             continue  # not for this platform
         rows.append(f"| {name} | {version} | {stated} | {BRINGS.get(name, '')} |")
     head = (
-        "# Licences of what is shipped\n\nMade by `make licences` from `requirements/local.txt` and what each distribution states; a test keeps it true.\n"
+        "# Licences of what is shipped\n\n"
+        "Made by `make licences` from `requirements/local.txt` and what each distribution states; a test keeps it true.\n"
         "Not Python, and not shipped: Debian's espeak-ng, flite and PostgreSQL are used as programs where a page names them.\n\n"
         "| distribution | version | licence | its wheel brings along |\n| --- | --- | --- | --- |\n"
     )

@@ -1,5 +1,6 @@
 """The whole platform as a process of its own, with a stand-in for the method, so that its own time is what is seen."""
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ CONSENT = {"statement": "I agree.", "by": "a test"}
 class Up:
     """`python -m local up` on one state folder: started, killed, started again."""
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, seconds: str = "1", **environment: str) -> None:
         self.home = home
         self.url = ""
         self.environment = {
@@ -33,7 +34,8 @@ class Up:
             "GENEFACE_PORT": str(free_port()),
             "GENEFACE_LOCAL_S3_PORT": str(free_port()),
             "GENEFACE_SLOTS": "2",
-            "GENEFACE_REPORT_INTERVAL": "0.1",
+            "GENEFACE_REPORT_SECONDS": "0.1",
+            "GENEFACE_STEP_ENVIRONMENT": json.dumps({"STAND_IN_SECONDS": seconds}),
             "PYTHONPATH": str(HERE / "stand_in"),
             **environment,
         }
@@ -128,8 +130,8 @@ def make_up() -> Iterator[Callable[..., Up]]:
     with tempfile.TemporaryDirectory(prefix="gf-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
 
-        def make(**environment: str) -> Up:
-            one = Up(Path(folder) / f"home{len(made)}", **environment)
+        def make(**settings: str) -> Up:
+            one = Up(Path(folder) / f"home{len(made)}", **settings)
             made.append(one)
             return one
 

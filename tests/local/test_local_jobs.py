@@ -8,13 +8,14 @@ from running import Up
 
 
 def test_cancel_while_queued_while_running_and_after_the_end(make_up: Callable[..., Up]) -> None:
-    up = make_up(GENEFACE_SLOTS="1", STAND_IN_SECONDS="5")
+    up = make_up(GENEFACE_SLOTS="1", seconds="5")
     up.start()
     running, waiting = up.training("ann"), up.training("bea")
     up.wait(lambda: up.get(running)["state"] == "running" and up.get(running)["progress"] > 0, 30, "the first to run")
-    assert "slot" in (up.get(waiting)["waiting_reason"] or ""), up.get(waiting)
-    for request in (waiting, running):
-        assert httpx.delete(f"{up.url}/v1/requests/{request}").status_code == 202
+    assert up.get(waiting)["state"] == "queued"
+    assert up.get(waiting)["waiting_reason"] == "place 1 in the queue"
+    assert httpx.delete(f"{up.url}/v1/requests/{waiting}").status_code == 200, "cancelled at once"
+    assert httpx.delete(f"{up.url}/v1/requests/{running}").status_code == 202, "the worker hears it"
     for request in (waiting, running):
         assert up.final(request, 15)["state"] == "cancelled"
     before = up.get(running)

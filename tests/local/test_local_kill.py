@@ -71,7 +71,7 @@ def test_between_commit_and_start(up: Up) -> None:
 
 
 def test_mid_training_goes_on_from_the_last_checkpoint(make_up: Callable[..., Up]) -> None:
-    up = make_up(STAND_IN_SECONDS="4")
+    up = make_up(seconds="4")
     up.start()
     request = up.training("ann")
     up.wait(lambda: any("checkpoints/" in name for name in objects(up, request)), 40, "a checkpoint")

@@ -1,0 +1,106 @@
+"""The videos that are compared: every frame in presentation order, and which frame of one belongs to which of the other."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eval.quality import resized
+from media import ffmpeg
+from media.errors import UnsupportedMedia, VideoMissing
+from media.frames import Frame
+from media.limits import DEFAULT, Limits
+from media.probe import VideoStream, probe
+
+SAME_RATE = 0.01
+"""Frames a second by which two rates may differ and still be paired by index."""
+
+DECODER = "ffmpeg, every frame in presentation order, BT.601 whatever the file says"
+"""OpenCV reads so, and with it the published metric scripts; both files are read alike."""
+
+_RATES = (24000 / 1001, 30000 / 1001, 60000 / 1001, *range(1, 121))
+_STAMP = 0.001
+"""Seconds: the coarsest time stamps in use (Matroska)."""
+_EXACT = 1e-4
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file that can be read."""
+
+    path: Path
+    video: VideoStream
+
+    @classmethod
+    def open(cls, path: Path) -> "Clip":
+        """Raises MediaError: what `probe` raises, and `video_missing`."""
+        video = probe(path).video
+        if video is None:
+            raise VideoMissing(path.name)
+        return cls(path, video)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second; the usual rate where the time stamps are too coarse to tell it from the one measured."""
+        nearest = self._usual()
+        return nearest if abs(nearest - self.video.fps) <= self._stamp_error() else self.video.fps
+
+    @property
+    def unsure(self) -> float:
+        """By how much `fps` may be wrong for want of fine time stamps; 0 where these give a usual rate exactly."""
+        return 0.0 if abs(self._usual() - self.video.fps) < _EXACT else self._stamp_error()
+
+    def _usual(self) -> float:
+        return float(min(_RATES, key=lambda rate: abs(rate - self.video.fps)))
+
+    def _stamp_error(self) -> float:
+        return self.video.fps**2 * _STAMP / max(self.video.frames - 1, 1)
+
+    def frames(self, limits: Limits = DEFAULT) -> Generator[Frame, None, None]:
+        """All frames, uint8 [H, W, 3] RGB. Raises MediaError `unsupported_media` when none, or not all, can be decoded."""
+        width, height = self.video.width, self.video.height
+        chain = f"scale={width}:{height}:flags=bicubic:in_color_matrix=bt601,format=rgb24"
+        options = ["-loglevel", "error", "-map", f"0:{self.video.index}", "-fps_mode", "passthrough", "-vf", chain]
+        arguments = [*ffmpeg.source(self.path, limits), *options, "-f", "rawvideo", "-"]
+        done = 0
+        try:
+            for chunk in ffmpeg.chunks(arguments, width * height * 3, stall_seconds=limits.stall_seconds):
+                yield np.frombuffer(chunk, np.uint8).reshape(height, width, 3)
+                done += 1
+        except (ffmpeg.FfmpegError, ffmpeg.StalledError) as error:
+            raise UnsupportedMedia(self.path.name, reason=str(error)) from None
+        if not done:
+            raise UnsupportedMedia(self.path.name, reason="not one frame could be decoded")
+
+
+class Pairing:
+    """Which true frame belongs to which frame of another clip.
+
+    By index when the rates are the same; otherwise the true frame on display when the other frame appears.
+    """
+
+    def __init__(self, truth: Clip, other: Clip) -> None:
+        self.by_time = abs(other.fps - truth.fps) > max(SAME_RATE, truth.unsure + other.unsure)
+        self._ratio = truth.fps / other.fps if self.by_time else 1.0
+
+    def index(self, number: int) -> int:
+        """Index of the true frame for frame `number` of the other clip."""
+        return int(number * self._ratio + _EPSILON)
+
+
+def pairs(truth: Clip, other: Clip) -> Iterator[tuple[int, Frame, Frame]]:
+    """(index of the true frame, true frame, other frame in the true frame's size), until one of the two ends."""
+    pairing = Pairing(truth, other)
+    size = truth.video.width, truth.video.height
+    with closing(truth.frames()) as true_frames, closing(other.frames()) as other_frames:
+        at, true_frame = 0, next(true_frames)
+        for number, frame in enumerate(other_frames):
+            while at < pairing.index(number):
+                following = next(true_frames, None)
+                if following is None:
+                    return
+                at, true_frame = at + 1, following
+            yield at, true_frame, resized(frame, *size)

@@ -1,0 +1,67 @@
+"""The faces in the clips: found once each, and brought to what the mouth's figures are made of."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.clips import Clip
+from eval.motion import Motion
+from media import mouth
+from media.errors import NoFaceDetected
+from media.faces import face_crop, survey
+from media.frames import Box, Frame
+from media.mesh import Landmarks, landmarks
+from media.resize import Square
+
+Points = NDArray[np.float32]
+"""Meshes in px of their frames, [T, 478, 3]; NaN where there is no face."""
+
+
+@dataclass(frozen=True)
+class TrueFace:
+    """The face of the true clip: its mesh in every frame, its median shape, the squares in which pictures are compared."""
+
+    crop: Box
+    landmarks: Landmarks
+    reference: NDArray[np.float64]
+    squares: dict[int, tuple[Square, Square]]
+    """Mouth and face region by frame; frames without a face have none."""
+
+    @classmethod
+    def find(cls, clip: Clip, frames: Iterable[Frame]) -> "TrueFace":
+        """Follows the face through the clip's own frames. Raises MediaError `no_face_detected`, `multiple_faces`."""
+        crop = crop_of(clip)
+        found = follow(frames, crop)
+        usable = np.flatnonzero(found.usable)
+        if not len(usable):
+            raise NoFaceDetected(clip.path.name)
+        points = found.points[usable]
+        squares = zip(mouth.mouth_squares(points), mouth.face_squares(points), strict=True)
+        return cls(crop, found, mouth.reference_shape(points), dict(zip(usable.tolist(), squares, strict=True)))
+
+    def points_at(self, indices: list[int]) -> Points:
+        """The meshes of the frames `indices`."""
+        return self.landmarks.points[indices]
+
+    def motion_of(self, points: Points) -> Motion:
+        """How a face moves, pose-free beside the true one's median shape."""
+        free = mouth.pose_free(points, self.reference)
+        return Motion(mouth.aperture(free), mouth.width(free), free[:, mouth.LIPS, :2], points[:, mouth.BONY, :2])
+
+
+def crop_of(clip: Clip) -> Box:
+    """The square in which the clip's face stays. Raises MediaError `no_face_detected`, `multiple_faces`."""
+    return face_crop(survey(clip.path).boxes, clip.video.width, clip.video.height)
+
+
+def follow(frames: Iterable[Frame], crop: Box) -> Landmarks:
+    """The face in the square `crop` of the frames, in px of the whole frames."""
+    return landmarks(_cut(frames, crop)).moved(crop[0], crop[1])
+
+
+def _cut(frames: Iterable[Frame], crop: Box) -> Iterator[Frame]:
+    left, top, width, height = crop
+    for frame in frames:
+        yield np.ascontiguousarray(frame[top : top + height, left : left + width])

@@ -1,0 +1,87 @@
+"""Sound: read at any rate and channel count, written as wav, measured."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from media import ffmpeg
+from media.clock import FPS, SAMPLE_RATE
+from media.errors import AudioEmpty, AudioMissing, AudioSilent, UnsupportedMedia
+from media.files import written
+from media.limits import DEFAULT, Limits
+from media.probe import probe
+
+SILENCE_DB = -60.0
+"""Sound whose loudest frames stay under this many dB below full scale counts as silent."""
+
+_FLOOR_DB = -120.0
+
+
+def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArray[np.float32]:
+    """The first sound track as float32 [N] in −1…1: mono (mean of the channels), at `rate`, on the container's clock.
+
+    Sample 0 is at the container's time 0: a track that starts late is padded, gaps are filled with silence.
+
+    Raises:
+        MediaError: what `probe` raises, and `audio_missing`, `audio_empty`.
+    """
+    path = Path(path)
+    info = probe(path, limits)
+    if info.audio is None:
+        raise AudioMissing(path.name)
+    arguments = [
+        *ffmpeg.source(path, limits, ["-t", str(limits.max_seconds)]), "-loglevel", "error", "-map", f"0:{info.audio.index}",
+        "-af", f"{on_clock(rate)}:ochl=mono:rematrix_maxval=1", "-f", "f32le", "-",
+    ]  # fmt: skip
+    try:
+        data = b"".join(ffmpeg.chunks(arguments, 1 << 18, stall_seconds=limits.stall_seconds))
+    except (ffmpeg.FfmpegError, ffmpeg.StalledError) as error:
+        raise UnsupportedMedia(path.name, reason=error.reason) from None
+    samples = np.frombuffer(data, np.float32)[: round(info.audio.seconds * rate)]  # a codec's last block is padded
+    if not len(samples):
+        raise AudioEmpty(path.name)
+    return np.clip(np.nan_to_num(samples), -1.0, 1.0)
+
+
+def on_clock(rate: int) -> str:
+    """ffmpeg's filter that brings sound to `rate` with its first sample at the container's time 0 and no gaps."""
+    return f"aresample={rate}:async=1:first_pts=0:osf=flt"
+
+
+def write_wav(path: Path, samples: NDArray[np.floating], rate: int = SAMPLE_RATE) -> None:
+    """Writes mono [N] in −1…1 (clipped) as 16-bit wav, whole or not at all.
+
+    Raises:
+        DiskFull: no room.
+    """
+    pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+    with written(Path(path)) as partial, wave.open(str(partial), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm.tobytes())
+
+
+def loudness(samples: NDArray[np.floating], fps: int = FPS, rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """Loudness of every video frame's stretch of sound: RMS in dB below full scale, [T], T = ceil(N · fps / rate), floor −120."""
+    count = -(-len(samples) * fps // rate)
+    edges = np.minimum(np.arange(count + 1) * rate // fps, len(samples))
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    mean = np.diff(energy[edges]) / np.maximum(np.diff(edges), 1)
+    decibels = 10.0 * np.log10(np.maximum(mean, 10.0 ** (_FLOOR_DB / 10.0)))
+    return np.asarray(decibels, np.float32)
+
+
+def is_silent(samples: NDArray[np.floating], rate: int = SAMPLE_RATE) -> bool:
+    """Whether nothing can be heard: even the loudest 2 % of 40 ms stretches stay under −60 dB."""
+    if not len(samples):
+        return True
+    return float(np.percentile(loudness(samples, FPS, rate), 98)) < SILENCE_DB
+
+
+def require_sound(path: Path, samples: NDArray[np.floating], rate: int = SAMPLE_RATE) -> None:
+    """Raises AudioSilent when nothing can be heard in `samples`, which came from `path`."""
+    if is_silent(samples, rate):
+        raise AudioSilent(Path(path).name)

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from media.errors import DiskFull
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Hands out a temporary name beside `path`; takes it to `path` when the block ends well, removes it otherwise.
+
+    Raises:
+        DiskFull: the block ran out of room.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)  # a killed run's: not written into, in case its writer still lives
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(path.name) from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,158 @@
+"""The pure parts: progress, lines, the spool, commands, last words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker import commands, lines, words
+from worker.child import Ending
+from worker.progress import Part, Progress, span
+from worker.protocol import Claim
+from worker.spool import BYTES_AT_ONCE, LINES_AT_ONCE, Spool
+
+number = st.one_of(st.floats(), st.integers(-(10**400), 10**400))
+EVENTS = st.lists(
+    st.one_of(
+        st.sampled_from(["fetch", "work", "upload"]), st.tuples(st.sampled_from("abcd"), st.floats(-1, 9), st.floats(-1, 9))
+    )
+)
+
+
+@given(EVENTS)
+def test_progress_never_falls_nor_leaves_its_span(events):
+    progress = Progress(0.25, 0.75, [Part("fetch", 1), Part("work", 8, {"a": 1, "b": 3}), Part("upload", 1)])
+    before = 0.25
+    for event in events:
+        progress.enter(event) if isinstance(event, str) else progress.advance(*event)
+        assert before <= progress.value <= 0.75
+        before = progress.value
+    progress.finish()
+    assert progress.value == 0.75
+
+
+def test_progress_follows_weights():
+    progress = Progress(0, 1, [Part("fetch", 1), Part("work", 8, {"a": 1, "b": 3}), Part("upload", 1)])
+    progress.enter("work")
+    progress.advance("a", 1, 2)
+    assert progress.value == pytest.approx(0.2)
+    progress.advance("b", 0, 10)
+    assert progress.value == pytest.approx(0.3)
+    progress.advance("c", 1, 1)
+    assert progress.value == pytest.approx(0.6)  # nobody announced it: half of what the part has left
+
+
+def test_eta_starts_from_where_a_training_resumes():
+    now = [0.0]
+    progress = Progress(0, 1, [Part("train", 1, {"train": 1})], clock=lambda: now[0])
+    assert progress.eta_seconds() is None
+    progress.advance("train", 80, 100)
+    assert progress.eta_seconds(5.0) == 5.0
+    now[0] = 10.0
+    progress.advance("train", 90, 100)
+    assert progress.eta_seconds() == pytest.approx(10.0)
+
+
+def test_spans_of_a_job_meet():
+    weights = {"a": 1, "b": 3}
+    assert span(weights, ["a", "b"], "a") == (0, 0.25)
+    assert span(weights, ["a", "b"], "b") == (0.25, 1)
+    assert span({}, ["a", "new"], "new") == (0.5, 1)
+
+
+@given(st.binary())
+def test_any_bytes_become_lines_that_can_be_sent(raw):
+    for line in lines.parse(raw):
+        again = json.loads(lines.dump(line), parse_constant=pytest.fail)
+        assert {"time", "level"} <= set(again)
+
+
+@given(st.dictionaries(st.text(), number | st.text()))
+def test_any_object_becomes_a_line(found):
+    for line in lines.parse(json.dumps(found).encode()):
+        lines.dump(line)
+        assert all(isinstance(value, float) for value in lines.metrics(line).values())
+
+
+def test_a_spool_repeats_until_delivered(tmp_path):
+    spool = Spool(tmp_path, "train")
+    assert spool.cut() == (1, [])
+    spool.delivered()
+    said = [lines.say(f"line {i}") for i in range(3)]
+    for line in said[:2]:
+        spool.add(lines.dump(line))
+    assert spool.cut() == (2, said[:2])
+    spool.add(lines.dump(said[2]))
+    assert spool.cut() == (2, said[:2])
+    # Killed here: whoever comes next repeats what may not have arrived, and takes a line cut short as it is.
+    spool.add(b'{"time": "cut sh')
+    spool.close()
+    again = Spool(tmp_path, "train")
+    assert again.cut() == (2, said[:2])
+    again.delivered()
+    seq, rest = again.cut()
+    assert seq == 3 and [line["message"] for line in rest] == ["line 2", '{"time": "cut sh']
+    again.delivered()
+    assert again.behind == 0
+
+
+def test_a_spool_is_cut_into_parts_that_can_be_sent(tmp_path):
+    spool = Spool(tmp_path, "train")
+    for i in range(2 * LINES_AT_ONCE + 1):
+        spool.add(lines.dump(lines.say(f"{i}")))
+    for i in range(3):
+        spool.add(lines.dump(lines.say("x" * BYTES_AT_ONCE + str(i))))
+    sizes = []
+    while spool.behind:
+        sizes.append(len(spool.cut()[1]))
+        spool.delivered()
+    assert sizes == [LINES_AT_ONCE, LINES_AT_ONCE, 2, 1, 1]
+
+
+def claim(kind, steps, *inputs, **spec):
+    files = [{"name": name, "size": 1, "sha256": "0" * 64} for name in inputs]
+    return Claim(request="r", attempt=1, kind=kind, spec=spec, steps=steps, inputs=files)
+
+
+def test_commands_are_plain_arguments():
+    plan = commands.plan("render", claim("rendering", ["render"], "inputs/audio", "model/m", seed=0), Path("/w"), None)
+    assert plan.commands[0].argv == (
+        "-m", "geneface", "render", "--model", "/w/model", "--audio", "/w/inputs/audio", "--out", "/w/video.mp4",
+        "--contact_sheet", "/w/contact_sheet.png", "--seed", "0",
+    )  # fmt: skip
+    assert set(plan.inputs) == {Path("/w/inputs/audio"), Path("/w/model/m")}
+
+
+def test_held_out_tail_is_rendered_four_times():
+    plan = commands.plan("render", claim("evaluation", ["render", "evaluate"], "model/m"), Path("/w"), None)
+    motions = [command.argv[command.argv.index("--motion") + 1] for command in plan.commands]
+    assert motions == ["predicted", "truth", "constant", "swap"] and plan.publication is None
+
+
+def test_unknown_steps_and_missing_inputs():
+    for step, wrong in (("train", claim("rendering", ["render"])), ("render", claim("rendering", ["render"]))):
+        with pytest.raises(KeyError):
+            commands.plan(step, wrong, Path("/w"), None)
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "word"),
+    [
+        (Ending(75, None, {"code": "disk_busy", "message": "m"}, ""), 75, "disk_busy"),
+        (Ending(1, None, None, ""), 1, "step_crashed"),
+        (Ending(-11, None, None, ""), 139, "step_crashed"),
+        (Ending(-9, None, None, ""), 137, "step_killed"),
+        (Ending(1, None, None, "torch.OutOfMemoryError: CUDA out of memory."), 1, "step_killed"),
+    ],
+)
+def test_words_of_endings(ending, code, word):
+    found = words.of_ending(ending)
+    assert (found.exit_code, found.code) == (code, word) and found.message
+
+
+def test_words_fit_the_termination_log(tmp_path):
+    words.write(tmp_path / "log", "c", "面" * 5000 + "\ud800")
+    assert (tmp_path / "log").stat().st_size < 4096
+    assert words.of_error(OSError(28, "No space left on device"))[:2] == (75, "disk_full")

@@ -1,0 +1,169 @@
+"""What each step does: which inputs it needs, which commands it runs, what it publishes. Pure.
+
+Adding a step is adding a function here; commands are the arguments behind `python`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.progress import Part
+from worker.protocol import Claim, File
+
+STEP_WEIGHTS: Mapping[str, Mapping[str, float]] = {
+    "training": {"preprocess": 2, "train": 5},
+    "evaluation": {"render": 3, "evaluate": 1},
+}
+"""By kind: how much of the Job's time a step takes."""
+
+FETCH = Part("fetch", 0.03)
+UPLOAD = Part("upload", 0.03)
+PREPROCESS = Part("preprocess", 1, {"survey": 1, "landmarks": 4})
+TRAIN = Part("train", 1, {"audio features": 1, "train motion": 9, "unpack regions": 5, "train plane": 15})
+"""With the stages that geneface goes through, in their order; one that is not named here is counted all the same."""
+
+SPLIT_MOTIONS = ("predicted", "truth", "constant", "swap")
+"""The held-out tail is rendered with each: the model's motion, the recorded one, none, and that of another stretch."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a step. `part`: its share of the step's progress."""
+
+    argv: tuple[str, ...]
+    part: Part
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a step hands over: files by the names they get, whole folders by the prefix that their files get."""
+
+    what: str
+    files: Mapping[str, Path] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Output name, as people know it → file name."""
+    scores: tuple[Path, ...] = ()
+    """JSON files of the evaluator: one of an avatar, or one for each prediction."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A step, ready to be carried out. `publication` is None where a later step hands over."""
+
+    inputs: Mapping[Path, File]
+    commands: tuple[Command, ...]
+    publication: Publication | None
+
+    @property
+    def parts(self) -> list[Part]:
+        """What the step's progress is made of."""
+        return [FETCH, *(command.part for command in self.commands), UPLOAD]
+
+
+def plan(step: str, claim: Claim, work: Path, device: str | None) -> Plan:
+    """What `step` of the claimed request means in the folder `work`. KeyError when no such step belongs to its kind."""
+    return PLANS[claim.kind, step](claim, work, device)
+
+
+def describe(claim: Claim) -> tuple[str, ...]:
+    """The command that prints which dataset this training would make."""
+    return ("-m", "geneface", "preprocess", "--describe", *_options(claim, "profile"))
+
+
+def _preprocess(claim: Claim, work: Path, _device: str | None) -> Plan:
+    video, dataset = work / "inputs/video", work / "dataset"
+    argv = ("-m", "geneface", "preprocess", "--video", str(video), "--data", str(dataset), *_options(claim, "profile"))
+    publication = Publication("dataset", folders={"dataset/": dataset})
+    return Plan({video: claim.input("inputs/video")}, (Command(argv, PREPROCESS),), publication)
+
+
+def _train(claim: Claim, work: Path, device: str | None) -> Plan:
+    data, model = work / "dataset", work / "model"
+    options = *_options(claim, "profile", "epochs", "seed"), *_given("device", device)
+    argv = ("-m", "geneface", "train", "--data", str(data), "--out", str(model), *options)
+    files = {"report.json": model / "report.json"}
+    publication = Publication("result", files=files, folders={"model/": model}, outputs={"report": "report.json"})
+    return Plan({}, (Command(argv, TRAIN),), publication)
+
+
+def _render(claim: Claim, work: Path, device: str | None) -> Plan:
+    audio, video, sheet = work / "inputs/audio", work / "video.mp4", work / "contact_sheet.png"
+    argv = (
+        "-m", "geneface", "render", "--model", str(work / "model"), "--audio", str(audio), "--out", str(video),
+        "--contact_sheet", str(sheet), *_options(claim, "seed"), *_given("device", device),
+    )  # fmt: skip
+    files = {"video.mp4": video, "contact_sheet.png": sheet, "report.json": work / "video.report.json"}
+    outputs = {"video": "video.mp4", "contact_sheet": "contact_sheet.png", "report": "report.json"}
+    inputs = {audio: claim.input("inputs/audio"), **_model(claim, work)}
+    return Plan(inputs, (Command(argv, Part("render", 1, {"render": 1})),), Publication("result", files=files, outputs=outputs))
+
+
+def _render_split(claim: Claim, work: Path, device: str | None) -> Plan:
+    commands = tuple(
+        Command(
+            ("-m", "geneface", "render", "--model", str(work / "model"), "--split", "val", "--motion", motion,
+             "--out", str(work / f"{motion}.mp4"), *_options(claim, "seed"), *_given("device", device)),
+            Part(f"render {motion}", 1, {"render": 1}),
+        )
+        for motion in SPLIT_MOTIONS
+    )  # fmt: skip
+    return Plan(_model(claim, work), commands, None)
+
+
+def _evaluate(claim: Claim, work: Path, device: str | None) -> Plan:
+    return (_evaluate_avatar if "render" in claim.steps else _evaluate_files)(claim, work, device)
+
+
+def _evaluate_avatar(_claim: Claim, work: Path, _device: str | None) -> Plan:
+    videos = {
+        "predicted": "predicted.mp4", "truth": "predicted.truth.mp4", "truth_driven": "truth.mp4", "constant": "constant.mp4",
+        "swap": "swap.mp4", "swap_driver": "swap.driver.mp4",
+    }  # fmt: skip
+    scores = work / "scores.json"
+    options = {
+        "gt_video": videos["truth"], "pred_video": videos["predicted"], "constant_video": videos["constant"],
+        "swap_video": videos["swap"], "driver_video": videos["swap_driver"], "truth_driven_video": videos["truth_driven"],
+    }  # fmt: skip
+    argv = [word for name, video in options.items() for word in (f"--{name}", str(work / video))]
+    command = Command(("-m", "eval", *argv, "--out_json", str(scores)), Part("evaluate", 1, {"compare": 1}))
+    outputs = {"scores": scores.name, **videos}
+    files = {name: work / name for name in outputs.values()}
+    return Plan({}, (command,), Publication("result", files=files, outputs=outputs, scores=(scores,)))
+
+
+def _evaluate_files(claim: Claim, work: Path, _device: str | None) -> Plan:
+    count = sum(file.name.startswith("inputs/prediction-") for file in claim.inputs)
+    truth = work / "inputs/ground_truth"
+    inputs = {truth: claim.input("inputs/ground_truth")}
+    commands, scores = [], []
+    for i in range(count):
+        prediction, score = work / f"inputs/prediction-{i}", work / f"scores-{i}.json"
+        inputs[prediction] = claim.input(f"inputs/prediction-{i}")
+        argv = ("-m", "eval", "--gt_video", str(truth), "--pred_video", str(prediction), "--out_json", str(score))
+        commands.append(Command(argv, Part(f"evaluate {i}", 1, {"compare": 1})))
+        scores.append(score)
+    name = "scores.json"
+    publication = Publication("result", files={name: work / name}, outputs={"scores": name}, scores=tuple(scores))
+    return Plan(inputs, tuple(commands), publication)
+
+
+PLANS: Mapping[tuple[str, str], Callable[[Claim, Path, str | None], Plan]] = {
+    ("training", "preprocess"): _preprocess,
+    ("training", "train"): _train,
+    ("rendering", "render"): _render,
+    ("evaluation", "render"): _render_split,
+    ("evaluation", "evaluate"): _evaluate,
+}
+
+
+def _model(claim: Claim, work: Path) -> dict[Path, File]:
+    return {work / file.name: file for file in claim.inputs if file.name.startswith("model/")}
+
+
+def _options(claim: Claim, *names: str) -> tuple[str, ...]:
+    return tuple(word for name in names for word in _given(name, claim.spec.get(name)))
+
+
+def _given(name: str, value: object) -> tuple[str, ...]:
+    return () if value is None else (f"--{name}", str(value))
