@@ -3,7 +3,7 @@
 # make test    the tests;  make test-slow: those at full length;  make lint;  make bench
 # make weights [NAME…]   optional pretrained files;  make lock: new versions of all dependencies
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo up doctor weights test test-slow lint format bench lock licences sample clean
+.PHONY: help setup dev demo up doctor weights test test-slow lint format bench lock licences readme sample clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -67,6 +67,9 @@ lock: | $(PYTHON)
 	@for extra in $(EXTRAS); do echo "requirements/$$extra.txt"; \
 	    $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	        --custom-compile-command 'make lock' --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; done
+
+readme: dev
+	@$(PYTHON) -m tests.readme
 
 licences: dev
 	@$(PYTHON) -m tests.licences

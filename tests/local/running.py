@@ -137,7 +137,9 @@ def make_up() -> Iterator[Callable[..., Up]]:
 
         yield make
         for one in made:
-            if one.process and one.process.poll() is None:
+            if one.process and one.process.poll() is not None:
+                one.start()  # a test killed it and failed: what it left is ended by the next start
+            if one.process:
                 assert one.stop() == 0
             assert one.wait(lambda one=one: not one.processes(), 10, "its processes to end") is True
 

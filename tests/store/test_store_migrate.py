@@ -18,6 +18,8 @@ from store.database import Database
 from store.errors import SchemaNewerError
 from store.models import Base, Kind
 
+SCHEMAS = Path(__file__).parent / "schemas"
+"""Dumps of released versions' databases: `pg_dump --inserts`, without settings."""
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -76,3 +78,13 @@ def test_a_newer_schema_is_refused(empty: Database) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaNewerError, match="9999"):
         migrate.upgrade(empty)
+
+
+@pytest.mark.parametrize("version", sorted(file.stem for file in SCHEMAS.glob("*.sql")))
+def test_a_released_schema_is_brought_up_to_date(empty: Database, version: str) -> None:
+    with empty.engine.begin() as connection:
+        connection.exec_driver_sql((SCHEMAS / f"{version}.sql").read_text())
+    migrate.upgrade(empty)
+    assert migrate.current(empty) == migrate.head()
+    with empty.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

@@ -1,0 +1,225 @@
+"""The Job manifest: each demand of DESIGN 5."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from controller.errors import ManifestError
+from controller.manifest import Plan, build, disk
+from controller.settings import GpuClass, Resources, Settings, Toleration
+from store import ids
+from store.models import Attempt, Kind, Request
+
+REQUIRED = {
+    "database_url": "postgresql://u:secret@db/geneface", "s3_endpoint": "http://s3:9000", "s3_access_key": "access",
+    "s3_secret_key": "hidden-key", "token_key": "k" * 32, "api_url": "http://api:8000/",
+}  # fmt: skip
+PLAN = Plan(
+    "0190c0de-0000-7000-8000-000000000001", Kind.TRAINING, "anna", "0190c0de-0000-7000-8000-0000000000aa", 2,
+    "gf-training-0190c0de000070008000000000000001-2", ("preprocess", "train"), None, 40_000_000,
+)  # fmt: skip
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(**(REQUIRED | values))
+
+
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    return job["spec"]["template"]["spec"]
+
+
+def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod(job)["initContainers"], *pod(job)["containers"]]
+
+
+def environment(container: dict[str, Any]) -> dict[str, Any]:
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+
+
+JOB = build(PLAN, settings())
+
+
+def test_job_behaves():
+    spec = JOB["spec"]
+    assert (JOB["apiVersion"], JOB["kind"]) == ("batch/v1", "Job")
+    assert (spec["backoffLimit"], spec["parallelism"], spec["completions"]) == (0, 1, 1)
+    assert spec["podReplacementPolicy"] == "Failed"
+    assert spec["podFailurePolicy"] == {
+        "rules": [{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+    }
+    assert "activeDeadlineSeconds" not in spec
+    assert spec["ttlSecondsAfterFinished"] >= 86400
+
+
+def test_pod_behaves():
+    spec = pod(JOB)
+    assert spec["restartPolicy"] == "Never"
+    assert spec["activeDeadlineSeconds"] == 24 * 3600
+    assert spec["terminationGracePeriodSeconds"] == 120
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+
+
+def test_pod_security_is_restricted():
+    assert pod(JOB)["securityContext"]["runAsNonRoot"] is True
+    assert pod(JOB)["securityContext"]["runAsUser"] > 0
+    assert pod(JOB)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in containers(JOB):
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"] is True
+        assert not {"privileged", "hostPath"} & set(context)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod(JOB))
+
+
+def test_name_and_labels():
+    assert JOB["metadata"]["name"] == PLAN.job_name
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "gf-evaluation-" + "f" * 32 + "-9999")
+    for metadata in (JOB["metadata"], JOB["spec"]["template"]["metadata"]):
+        labels = metadata["labels"]
+        assert labels["geneface.io/request"] == PLAN.request
+        assert labels["geneface.io/attempt"] == "2"
+        assert labels["geneface.io/kind"] == "training"
+        assert labels["geneface.io/avatar"] == "anna"
+        assert labels["app.kubernetes.io/managed-by"] == "geneface-controller"
+        assert all(re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]{0,61})?[A-Za-z0-9]", value) for value in labels.values())
+    assert "geneface.io/avatar" not in build(replace(PLAN, avatar=None), settings())["metadata"]["labels"]
+
+
+def test_steps_in_order():
+    assert [one["name"] for one in pod(JOB)["initContainers"]] == ["preprocess"]
+    assert [one["name"] for one in pod(JOB)["containers"]] == ["train"]
+    assert [one["command"] for one in containers(JOB)] == [
+        ["python", "-m", "worker", "preprocess"], ["python", "-m", "worker", "train"]
+    ]  # fmt: skip
+    single = build(replace(PLAN, kind=Kind.RENDERING, steps=("render",)), settings())
+    assert (pod(single)["initContainers"], pod(single)["containers"][0]["name"]) == ([], "render")
+
+
+def test_images_by_room():
+    job = build(replace(PLAN, kind=Kind.EVALUATION, steps=("render", "evaluate")), settings(images={"eval": "registry/eval:1"}))
+    assert [one["image"] for one in containers(job)] == ["geneface-geneface:0.1.0", "registry/eval:1"]
+
+
+def test_environment_is_the_contract_and_holds_no_credential_but_the_token():
+    for container in containers(JOB):
+        found = environment(container)
+        assert found["GENEFACE_API_URL"] == "http://api:8000"
+        assert found["GENEFACE_ATTEMPT"] == PLAN.attempt
+        assert found["GENEFACE_RUN"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+        assert found["GENEFACE_ATTEMPT_TOKEN"] == {"secretKeyRef": {"name": PLAN.job_name, "key": "token"}}
+        assert found["GENEFACE_WORK_DIR"] == "/work"
+        assert found["GENEFACE_TERMINATION_LOG"] == container["terminationMessagePath"] == "/dev/termination-log"
+        assert found["GENEFACE_DEADLINE"] == str(24 * 3600)
+        assert float(found["GENEFACE_GRACE"]) < 120
+        assert container["terminationMessagePolicy"] == "File"
+        assert not {"GENEFACE_DEVICE", "GENEFACE_WEIGHTS_DIR"} & set(found)
+    text = json.dumps(JOB)
+    assert not [secret for secret in ("hidden-key", "secret@db", "k" * 32, "postgresql") if secret in text]
+
+
+def test_what_the_installation_adds():
+    job = build(PLAN, settings(step_environment={"GENEFACE_VISIBLE_LABEL": "off"}))
+    assert all(environment(one)["GENEFACE_VISIBLE_LABEL"] == "off" for one in containers(job))
+    with pytest.raises(ValidationError, match="GENEFACE_API_URL is set by the controller itself"):
+        settings(step_environment={"GENEFACE_API_URL": "http://elsewhere"})
+
+
+def test_volumes():
+    volumes = {one["name"]: one for one in pod(JOB)["volumes"]}
+    assert volumes["shm"]["emptyDir"]["medium"] == "Memory"
+    mounts = [{one["mountPath"]: one["name"] for one in container["volumeMounts"]} for container in containers(JOB)]
+    assert mounts[0] == mounts[1]
+    assert mounts[0]["/dev/shm"] == "shm"  # noqa: S108
+    assert mounts[0]["/work"] == "work"
+    assert "weights" not in volumes
+
+
+def test_weights_are_a_read_only_claim():
+    job = build(PLAN, settings(weights_claim="weights"))
+    assert pod(job)["volumes"][-1] == {"name": "weights", "persistentVolumeClaim": {"claimName": "weights", "readOnly": True}}
+    for container in containers(job):
+        assert {"name": "weights", "mountPath": "/weights", "readOnly": True} in container["volumeMounts"]
+        assert environment(container)["GENEFACE_WEIGHTS_DIR"] == "/weights"
+
+
+def test_storage_grows_with_the_clip():
+    gib = 1 << 30
+    assert disk(replace(PLAN, input_bytes=0)) == 4 * gib
+    assert disk(PLAN) == 8 * gib
+    assert disk(replace(PLAN, input_bytes=400_000_000)) > 40 * gib
+    for container in containers(JOB):
+        assert container["resources"]["requests"]["ephemeral-storage"] == str(8 * gib)
+    assert pod(JOB)["volumes"][0]["emptyDir"]["sizeLimit"] == str(8 * gib)
+
+
+def test_resources_by_kind_complete_the_defaults():
+    own = settings(resources={"rendering": {"cpu": "500m", "memory": "2Gi"}})
+    assert own.resources[Kind.TRAINING] == Resources(cpu="4", memory="12Gi")
+    job = build(replace(PLAN, kind=Kind.RENDERING, steps=("render",)), own)
+    amounts = containers(job)[0]["resources"]
+    assert amounts["requests"] == amounts["limits"]
+    assert (amounts["limits"]["cpu"], amounts["limits"]["memory"]) == ("500m", "2Gi")
+    assert pod(job)["activeDeadlineSeconds"] == 6 * 3600
+
+
+def test_gpu_classes():
+    gpu = GpuClass(
+        resource="nvidia.com/mig-1g.10gb", node_labels={"nvidia.com/gpu.product": "H100"}, runtime_class="nvidia",
+        tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),),
+    )  # fmt: skip
+    own = settings(gpu_classes={"small": gpu})
+    job = build(replace(PLAN, gpu="small"), own)
+    assert all(one["resources"]["limits"]["nvidia.com/mig-1g.10gb"] == "1" for one in containers(job))
+    assert all(environment(one)["GENEFACE_DEVICE"] == "cuda" for one in containers(job))
+    assert pod(job)["nodeSelector"] == {"nvidia.com/gpu.product": "H100"}
+    assert pod(job)["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert pod(job)["runtimeClassName"] == "nvidia"
+    evaluation = build(replace(PLAN, kind=Kind.EVALUATION, steps=("render", "evaluate"), gpu="small"), own)
+    assert "nvidia.com/mig-1g.10gb" not in containers(evaluation)[1]["resources"]["limits"]
+    with pytest.raises(ManifestError, match="no GPU class 'big' here; known: small"):
+        build(replace(PLAN, gpu="big"), own)
+
+
+def test_kueue_is_asked_for_by_label():
+    assert "kueue.x-k8s.io/queue-name" not in JOB["metadata"]["labels"]
+    job = build(PLAN, settings(queue_name="gpus"))
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+
+
+def test_plan_of_rows():
+    request = Request(
+        id=ids.new(), kind="training", avatar="anna",
+        spec={"steps": ["preprocess", "train"], "inputs": [{"size": 10}, {"size": 5}], "gpu": "small"},
+    )  # fmt: skip
+    attempt = Attempt(id=ids.new(), number=3, job_name="gf-training-x-3")
+    plan = Plan.of(request, attempt)
+    assert (plan.steps, plan.input_bytes, plan.gpu, plan.number) == (("preprocess", "train"), 15, "small", 3)
+    request.spec = {"steps": ["dream"]}
+    with pytest.raises(ManifestError, match="dream"):
+        Plan.of(request, attempt)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"api_url": "nowhere"}, {"slots": 0}, {"deadlines": {"training": 0}}, {"cluster": "kubernetes"},
+        {"resources": {"training": {"cpu": "many", "memory": "1Gi"}}}, {"token_key": "short"}, {"images": "x"},
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_refused(wrong: dict[str, Any]):
+    with pytest.raises(ValidationError):
+        settings(**wrong)
+
+
+def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(f"GENEFACE_{name.upper()}", value)
+    monkeypatch.setenv("GENEFACE_DEADLINES", '{"training": 60}')
+    found = Settings()
+    assert (found.deadlines[Kind.TRAINING], found.deadlines[Kind.RENDERING]) == (60, 6 * 3600)

@@ -1,0 +1,38 @@
+"""A small dataset and a model trained on it, made once for this room's tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch
+from geneface import train
+from geneface.profiles import MotionTraining, Profile, RendererTraining
+from geneface_person import write_dataset
+from steps.progress import Reporter
+
+TINY = Profile("tiny", "mel", MotionTraining(12, batch=4, frames=48), RendererTraining(40, 32, (8, 16), learning_rate=5e-3))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_profile():
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("geneface") / "data")
+
+
+@pytest.fixture(scope="session")
+def model(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("geneface") / "model"
+    train.train(data, folder, train.Options(TINY, device="cpu"), Reporter())
+    return folder

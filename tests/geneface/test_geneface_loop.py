@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from geneface import checkpoints, loop
+from geneface.checkpoints import Checkpoint
+from steps.errors import StoppedError, TryAgainError
+from steps.progress import Reporter
+
+
+class Toy:
+    """Learns a plane with noise and dropout."""
+
+    name, steps, learning_rate = "toy", 30, 1e-2
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.3), torch.nn.Linear(8, 1))
+        self.optimizer = torch.optim.AdamW(self.model.parameters())
+        self.seen = 0
+        self.bad = frozenset()
+        self.stop_at = None
+
+    def loss(self, rng):
+        self.seen += 1
+        if self.seen == self.stop_at:
+            raise KeyboardInterrupt
+        inputs = torch.from_numpy(rng.normal(size=(16, 4)).astype(np.float32))
+        loss = (self.model(inputs + 0.1 * torch.randn(16, 4)) - inputs.sum(1, keepdim=True)).square().mean()
+        return loss * math.nan if self.seen in self.bad else loss
+
+
+def place(folder):
+    return loop.Place(folder, {"plan": 1}, {"before": {"x": torch.ones(2)}})
+
+
+def weights(toy):
+    return torch.cat([p.detach().flatten() for p in toy.model.parameters()])
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
+    whole = Toy()
+    loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    killed = Toy()
+    killed.stop_at = 17
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(killed, place(tmp_path / "b"), Reporter(), 5)
+    found = checkpoints.newest(tmp_path / "b", ("toy",))
+    assert found.step == 16 and set(found.groups) == {"before", "toy", "optimizer"}
+    going_on = Toy()
+    torch.manual_seed(99)
+    report = loop.train(going_on, place(tmp_path / "b"), Reporter(), 5, found)
+    assert report["resumed_at"] == 16 and going_on.seen == 14
+    assert torch.equal(weights(going_on), weights(whole))
+
+
+def test_another_seed_is_another_training(tmp_path):
+    first, second = Toy(), Toy()
+    loop.train(first, place(tmp_path), Reporter(), 1)
+    loop.train(second, place(tmp_path), Reporter(), 2)
+    assert not torch.equal(weights(first), weights(second))
+
+
+def test_a_loss_that_is_no_number_changes_nothing(tmp_path):
+    toy = Toy()
+    toy.bad = {3, 4}
+    report = loop.train(toy, place(tmp_path), Reporter(), 0)
+    assert report["updates_skipped"] == 2 and torch.isfinite(weights(toy)).all()
+
+
+def test_a_training_of_nothing_but_nan_gives_up(tmp_path):
+    toy = Toy()
+    toy.bad = frozenset(range(1000))
+    with pytest.raises(TryAgainError) as raised:
+        loop.train(toy, place(tmp_path), Reporter(), 0)
+    assert raised.value.code == "training_diverged"
+
+
+def test_sigterm_leaves_a_checkpoint(tmp_path, monkeypatch):
+    toy = Toy()
+    monkeypatch.setattr(loop, "stop_requested", lambda: toy.seen == 7)
+    with pytest.raises(StoppedError):
+        loop.train(toy, place(tmp_path), Reporter(), 0)
+    assert checkpoints.newest(tmp_path, ("toy",)).step == 7
+
+
+def test_checkpoints_are_whole_two_and_in_order(tmp_path):
+    for stage, step in (("motion", 900), ("motion", 1000), ("plane", 5)):
+        checkpoints.save(tmp_path, Checkpoint(stage, step, {}, {"w": {"x": torch.full((2,), float(step))}}))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["motion-0001000", "plane-0000005"]
+    newest = checkpoints.newest(tmp_path, ("motion", "plane"))
+    assert newest.name == "plane-0000005" and newest.groups["w"]["x"][0] == 5
+    (tmp_path / "plane-0000005" / "w.safetensors").write_bytes(b"torn")
+    assert checkpoints.newest(tmp_path, ("motion", "plane")).step == 1000
+
+
+def test_learning_rate_rises_and_falls():
+    rates = [loop.rate(step, 100, 1.0) for step in range(100)]
+    assert rates[0] < rates[4] == max(rates) and rates[-1] < 0.02

@@ -1,0 +1,212 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from geneface import avatar, base_frames, checkpoints, preprocess, render, train
+from geneface.avatar import Avatar
+from geneface.framing import crop_of
+from geneface.person import aperture
+from geneface.profiles import PROFILES
+from geneface_person import signal, sound, write_dataset
+from media import audio, video
+from media.errors import AudioSilent, FaceMissingInFrames
+from media.faces import Survey
+from media.mesh import Landmarks, bridge
+from media.probe import probe
+from steps.errors import InputError
+from steps.progress import Reporter
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def geneface(*arguments, code=0, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "geneface", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout) if code == 0 else json.loads(done.stderr.strip().splitlines()[-1])
+
+
+def test_a_model_is_whole_and_alone(model, data):
+    assert {p.name for p in model.iterdir()} == {
+        "model.json", "motion.safetensors", "plane.safetensors", "person.safetensors", "report.json",
+        "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json",
+    }  # fmt: skip
+    report = json.loads((model / "report.json").read_text())
+    assert report["audio_features"] == "mel" and report["frames_trained"] == 200 and report["frames_held_out"] == 20
+    assert report["plane"]["steps"] == 40 and report["fallbacks"] == []
+
+
+def test_training_again_changes_nothing(model, data, tiny_profile):
+    before = (model / "model.json").stat().st_mtime_ns
+    again = train.train(data, model, train.Options(tiny_profile, device="cpu"), Reporter())
+    assert again["unchanged"] and (model / "model.json").stat().st_mtime_ns == before
+
+
+def test_a_training_stopped_in_either_stage_ends_as_if_it_had_not_been(model, data, tmp_path, tiny_profile, monkeypatch):
+    out = tmp_path / "model"
+    for stage, at in (("motion", 5), ("plane", 21)):
+        _stop_in(monkeypatch, stage, at)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(data, out, train.Options(tiny_profile, device="cpu"), Reporter())
+        assert checkpoints.newest(out / "checkpoints", train.STAGES).stage == stage
+        assert avatar.manifest_of(out) is None
+    monkeypatch.undo()
+    train.train(data, out, train.Options(tiny_profile, device="cpu"), Reporter())
+    for name in ("motion.safetensors", "plane.safetensors", "person.safetensors"):
+        assert (out / name).read_bytes() == (model / name).read_bytes(), name
+
+
+def _stop_in(monkeypatch, stage, at, original=train.loop._update):
+    """Checkpoints after every step; the process dies at step `at` of `stage`."""
+
+    def update(trained, step, seed):
+        if trained.name == stage and step == at:
+            raise KeyboardInterrupt
+        return original(trained, step, seed)
+
+    monkeypatch.setattr(train.loop, "_update", update)
+    monkeypatch.setattr(train.loop, "CHECKPOINT_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.01, 12.0])
+def test_a_rendering_is_as_long_as_the_sound(model, tmp_path, seconds):
+    samples = sound(signal(int(seconds * 25) + 1, seed=7))[: int(seconds * 16_000)]
+    audio.write_wav(tmp_path / "a.wav", samples)
+    report = render.render_audio(model, tmp_path / "a.wav", tmp_path / "o.mp4", 3, "cpu", Reporter())
+    info = probe(tmp_path / "o.mp4")
+    assert abs(info.video.frames / 25 - seconds) <= 0.04 and (info.video.width, info.video.height) == (128, 128)
+    assert info.audio is not None and "AI-generated" in info.tags["comment"]
+    assert report["visible_label"] and json.loads((tmp_path / "o.report.json").read_text()) == report
+
+
+def test_the_label_can_be_turned_off_and_the_seed_chooses_the_frames(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENEFACE_VISIBLE_LABEL", "off")
+    audio.write_wav(tmp_path / "a.wav", sound(signal(30, seed=7)))
+    made = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        report = render.render_audio(model, tmp_path / "a.wav", tmp_path / f"{name}.mp4", seed, "cpu", Reporter())
+        made[name] = np.stack(list(video.frames(tmp_path / f"{name}.mp4")))
+        assert not report["visible_label"]
+    assert np.array_equal(made["a"], made["b"]) and not np.array_equal(made["a"], made["c"])
+
+
+@pytest.mark.parametrize("motion", ["truth", "predicted", "constant", "swap"])
+def test_held_out_renderings(model, tmp_path, motion):
+    out = tmp_path / "o.mp4"
+    report = render.render_held_out(model, motion, out, 0, "cpu", Reporter())
+    assert report["frames"] == 20 and not report["visible_label"] and report["pasted_back"]
+    real = np.stack(list(video.frames(tmp_path / "o.truth.mp4")))
+    drawn = np.stack(list(video.frames(out)))
+    assert real.shape == drawn.shape == (20, 128, 128, 3)
+    assert np.abs(real.astype(int) - drawn)[:, :40].mean() < 2.0
+    assert (tmp_path / "o.driver.mp4").exists() == (motion == "swap")
+    assert probe(tmp_path / "o.truth.mp4").audio is not None
+
+
+def test_the_drawn_mouth_follows_its_driver(model):
+    loaded = Avatar.load(model, torch.device("cpu"))
+    lower = np.zeros((60, 111), np.float32)
+    real = render.driving.truth(loaded)
+    gap = aperture(loaded.person.motion(real))
+    lower[:30], lower[30:] = real[gap.argmin()], real[gap.argmax()]
+    scene = render.Scene(np.zeros(60, np.int64), lower, np.zeros(1, np.float32), {})
+    frames = np.stack(list(render.drawn(loaded, scene))).astype(int)
+    assert np.abs(frames[:30] - frames[:1]).max() == 0
+    assert np.abs(frames[40] - frames[0]).max() > 20
+
+
+def test_train_and_render_need_no_landmark_library(data, model, tmp_path):
+    audio.write_wav(tmp_path / "a.wav", sound(signal(20, seed=7)))
+    code = f"""
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('cv2', 'mediapipe', 'scipy'):
+            raise ImportError('blocked: ' + name)
+sys.meta_path.insert(0, Blocked())
+from geneface.__main__ import main
+assert main(['train', '--data', {str(data)!r}, '--out', {str(tmp_path / "m")!r}, '--epochs', '1', '--device', 'cpu']) == 0
+assert main(['render', '--model', {str(model)!r}, '--audio', {str(tmp_path / "a.wav")!r}, '--out', {str(tmp_path / "o.mp4")!r},
+             '--contact_sheet', {str(tmp_path / "s.png")!r}]) == 0
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_silence_and_missing_models_are_refused(model, tmp_path):
+    audio.write_wav(tmp_path / "quiet.wav", np.zeros(16_000, np.float32))
+    with pytest.raises(AudioSilent):
+        render.render_audio(model, tmp_path / "quiet.wav", tmp_path / "o.mp4", 0, "cpu", Reporter())
+    assert not (tmp_path / "o.mp4").exists()
+    with pytest.raises(InputError) as raised:
+        Avatar.load(tmp_path, torch.device("cpu"))
+    assert raised.value.code == "model_incomplete"
+
+
+def test_a_model_of_other_features_is_refused(model, tmp_path, monkeypatch):
+    loaded = Avatar.load(model, torch.device("cpu"))
+    monkeypatch.setattr(render.driving.features_named("mel").__class__, "dim", 40)
+    with pytest.raises(InputError) as raised:
+        render.driving.predicted(loaded, np.ones(16_000, np.float32), 0)
+    assert raised.value.code == "audio_features_mismatch"
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 10**6])
+def test_epochs_have_bounds(epochs):
+    with pytest.raises(InputError) as raised:
+        PROFILES["quick"].with_epochs(epochs, 100)
+    assert raised.value.code == "epochs_invalid"
+    assert PROFILES["quick"].with_epochs(3, 100).renderer.steps == 39
+
+
+def test_the_command_line_says_what_it_does(tmp_path):
+    described = geneface("preprocess", "--describe")
+    assert set(described) == {"version", "options", "options_hash"} and len(described["options_hash"]) == 64
+    (tmp_path / "v.mp4").write_text("no video")
+    assert geneface("preprocess", "--video", tmp_path / "v.mp4", "--data", tmp_path / "d", code=64)["code"] == "unsupported_media"
+    assert geneface("train", "--data", tmp_path, "--out", tmp_path / "o", code=64)["code"] == "dataset_incomplete"
+
+
+def test_frames_run_forth_and_back(tmp_path):
+    assert base_frames.mirrored(4, 2, 9).tolist() == [2, 3, 2, 1, 0, 1, 2, 3, 2]
+    data = write_dataset(tmp_path / "d", frames=70)
+    straight = np.stack(list(video.frames(data / "frames.mp4")))
+    numbers = base_frames.mirrored(70, 60, 90)
+    assert np.array_equal(np.stack(list(base_frames.read(data / "frames.mp4", numbers))), straight[numbers])
+
+
+def test_the_crop_is_as_it_is_or_around_the_face():
+    whole = Survey(np.tile([140.0, 120, 230, 266], (10, 1)), 1, 0, 10)
+    assert crop_of(whole, 512, 512) == (0, 0, 512, 512)
+    small = Survey(np.tile([400.0, 500, 265, 309], (10, 1)), 1, 0, 10)
+    x, y, side, _ = crop_of(small, 1080, 1920)
+    assert 500 < side < 760 and x <= 400 and x + side >= 665 and y <= 500 and y + side >= 809
+
+
+def test_bad_frames_are_bridged_cut_or_refused():
+    face = np.zeros((478, 3), np.float32)
+    assert preprocess.usable_stretch("v", bridge([face] * 100 + [None] * 5 + [face] * 100)) == (0, 205)
+    assert preprocess.usable_stretch("v", bridge([None] * 9 + [face] * 200)) == (9, 209)
+    with pytest.raises(FaceMissingInFrames):
+        preprocess.usable_stretch("v", bridge([face] * 100 + [None] * 100))
+    with pytest.raises(FaceMissingInFrames):
+        preprocess.usable_stretch("v", bridge([face] * 110 + [None] * 6 + [face] * 110))
+    with pytest.raises(InputError) as raised:
+        preprocess.usable_stretch("v", bridge([face] * 50))
+    assert raised.value.code == "video_too_short"
+    assert isinstance(bridge([face]), Landmarks)
+
+
+def test_sound_is_fitted_to_the_frames():
+    samples = np.arange(10 * 640, dtype=np.float32)
+    assert np.array_equal(preprocess.fitted(samples, 2, 5), samples[1280:3200])
+    assert preprocess.fitted(samples, 8, 12).tolist()[-1280:] == [0.0] * 1280
