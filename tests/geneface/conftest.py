@@ -8,9 +8,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
+from geneface_person import write_dataset
+
 from geneface import train
 from geneface.profiles import MotionTraining, Profile, RendererTraining
-from geneface_person import write_dataset
 from steps.progress import Reporter
 
 TINY = Profile("tiny", "mel", MotionTraining(12, batch=4, frames=48), RendererTraining(40, 32, (8, 16), learning_rate=5e-3))

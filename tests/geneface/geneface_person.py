@@ -1,9 +1,12 @@
-"""A made-up speaker with known motion: 478 points whose lips follow a signal, pictures in which the mouth is a dark ellipse, a tone as loud as it is open."""
+"""A made-up speaker with known motion: 478 points whose lips follow a signal, pictures in which the mouth is a dark ellipse,
+a noise as loud as it is open.
+"""
 
 import json
 from pathlib import Path
 
 import numpy as np
+
 from geneface import dataset
 from media import audio, video
 from media.mesh import MESH_TO_68
@@ -24,7 +27,9 @@ def shape() -> np.ndarray:
     points[MESH_TO_68[:17]] = np.stack([128 * np.cos(jaw), 40 + 180 * np.sin(jaw), 90 - 80 * np.sin(jaw)], 1)
     for first, count, wide, high in ((48, 12, 42, 12), (60, 8, 38, 0)):
         around = np.pi - 2 * np.pi * np.arange(count) / count
-        points[MESH_TO_68[first : first + count]] = np.stack([wide * np.cos(around), 143 - high * np.sin(around), np.full(count, -20.0)], 1)
+        points[MESH_TO_68[first : first + count]] = np.stack(
+            [wide * np.cos(around), 143 - high * np.sin(around), np.full(count, -20.0)], 1
+        )
     points[2], points[152], points[234], points[454] = (0, 105, -40), (0, 220, 10), (-128, 40, 90), (128, 40, 90)
     return points.astype(np.float32)
 
@@ -46,7 +51,13 @@ def landmarks(opening: np.ndarray, seed: int = 0) -> np.ndarray:
     time = np.arange(frames) / 25
     angle = 0.05 * np.sin(time)
     turn = np.zeros((frames, 3, 3))
-    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle), 1
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = (
+        np.cos(angle),
+        -np.sin(angle),
+        np.sin(angle),
+        np.cos(angle),
+        1,
+    )
     centre = np.stack([SIDE / 2 + 2 * np.sin(0.7 * time), SIDE * 0.4 + np.cos(time), np.zeros(frames)], 1)
     placed = FACE * np.einsum("tij,tnj->tni", turn, points) + centre[:, None]
     return (placed + rng.normal(0, 0.02, placed.shape)).astype(np.float32)

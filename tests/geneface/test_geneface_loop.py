@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from geneface import checkpoints, loop
 from geneface.checkpoints import Checkpoint
 from steps.errors import StoppedError, TryAgainError

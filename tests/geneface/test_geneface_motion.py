@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from geneface_person import landmarks, signal
+
 from geneface import motion_model, motion_training, person, postnet
 from geneface.profiles import MotionTraining
-from geneface_person import landmarks, signal
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,9 @@ def test_audio_to_motion_hears_the_opening():
     audio = (opening.repeat(2)[:, None] * rng.normal(size=80) + 0.3 * rng.normal(size=(1200, 80))).astype(np.float32)
     truth = (opening[:, None] * rng.normal(size=8)).astype(np.float32)
     dims = motion_model.MotionDims("mel", 80, 5, 8)
-    trainer = motion_training.MotionTrainer(motion_training.Speech(audio[:1000], truth[:500]), dims, MotionTraining(5), torch.device("cpu"))
+    trainer = motion_training.MotionTrainer(
+        motion_training.Speech(audio[:1000], truth[:500]), dims, MotionTraining(5), torch.device("cpu")
+    )
     report = trainer.conclude()
     predicted = trainer.model.eval().predict(torch.from_numpy(audio[1000:])[None])[0].detach().numpy()
     assert np.corrcoef(predicted[:, 0], truth[500:, 0])[0, 1] > 0.9

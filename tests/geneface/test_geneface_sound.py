@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from geneface import sound, whisper
 from safetensors.torch import save_file
+
+from geneface import sound, whisper
 from steps.errors import InputError
 
 
@@ -34,13 +35,20 @@ def test_levelled_mel_does_not_hear_the_volume():
 def encoder_tensors(state=64, layers=2, bands=80, context=1500):
     torch.manual_seed(0)
     made = whisper.Encoder(whisper.EncoderDims(bands, context, state, layers)).state_dict()
-    return {f"encoder.{key}": torch.randn_like(value) * 0.05 for key, value in made.items()} | {"decoder.ln.weight": torch.ones(2)}
+    return {f"encoder.{key}": torch.randn_like(value) * 0.05 for key, value in made.items()} | {
+        "decoder.ln.weight": torch.ones(2)
+    }
 
 
 @pytest.mark.parametrize("layout", ["pt", "safetensors"])
 def test_whisper_reads_openais_layout(tmp_path, layout):
     tensors = encoder_tensors()
-    assert {"encoder.conv1.weight", "encoder.blocks.0.attn.query.weight", "encoder.blocks.1.mlp.2.bias", "encoder.ln_post.weight"} <= set(tensors)
+    assert {
+        "encoder.conv1.weight",
+        "encoder.blocks.0.attn.query.weight",
+        "encoder.blocks.1.mlp.2.bias",
+        "encoder.ln_post.weight",
+    } <= set(tensors)
     assert "encoder.blocks.0.attn.key.bias" not in tensors
     path = tmp_path / f"base.{layout}"
     if layout == "pt":

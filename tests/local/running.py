@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ CONSENT = {"statement": "I agree.", "by": "a test"}
 class Up:
     """`python -m local up` on one state folder: started, killed, started again."""
 
-    def __init__(self, home: Path, seconds: str = "1", **environment: str) -> None:
+    def __init__(self, home: Path, seconds: str = "0.6", **environment: str) -> None:
         self.home = home
         self.url = ""
         self.environment = {
@@ -123,8 +124,8 @@ class Up:
         assert self.final(self.training(name))["state"] == "succeeded"
 
 
-@pytest.fixture
-def make_up() -> Iterator[Callable[..., Up]]:
+@contextmanager
+def platforms() -> Iterator[Callable[..., Up]]:
     """Makes platforms; at the end each is stopped and must leave no process."""
     made: list[Up] = []
     with tempfile.TemporaryDirectory(prefix="gf-", ignore_cleanup_errors=True) as folder:
@@ -142,10 +143,3 @@ def make_up() -> Iterator[Callable[..., Up]]:
             if one.process:
                 assert one.stop() == 0
             assert one.wait(lambda one=one: not one.processes(), 10, "its processes to end") is True
-
-
-@pytest.fixture
-def up(make_up: Callable[..., Up]) -> Up:
-    one = make_up()
-    one.start()
-    return one

@@ -1,5 +1,6 @@
 """Cancelling, slots, two trainings of one avatar, deleting an avatar; on the running platform."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -24,20 +25,21 @@ def test_cancel_while_queued_while_running_and_after_the_end(make_up: Callable[.
     assert up.wait(lambda: not [p for p in up.processes() if "geneface" in " ".join(p.cmdline()[:4])], 10, "its processes to end")
 
 
-def test_two_trainings_of_one_avatar_at_once_give_two_versions(up: Up) -> None:
-    both = [up.training("ann"), up.training("ann")]
-    assert [up.final(request)["state"] for request in both] == ["succeeded"] * 2
-    versions = httpx.get(f"{up.url}/v1/avatars/ann").json()["versions"]
+def test_two_trainings_of_one_avatar_at_once_give_two_versions(shared_up: Up) -> None:
+    both = [shared_up.training("bob"), shared_up.training("bob")]
+    assert [shared_up.final(request)["state"] for request in both] == ["succeeded"] * 2
+    versions = httpx.get(f"{shared_up.url}/v1/avatars/bob").json()["versions"]
     assert [version["version"] for version in versions] == [2, 1]
     assert {version["request"] for version in versions} == set(both)
 
 
-def test_ten_renderings_with_two_slots(up: Up) -> None:
-    up.avatar("ann")
-    ten = [up.rendering("ann") for _ in range(10)]
+def test_ten_renderings_with_two_slots(shared_up: Up) -> None:
+    shared_up.avatar("cat")
+    ten = [shared_up.rendering("cat") for _ in range(10)]
     most = 0
     while any(
-        (states := [up.get(request)["state"] for request in ten]).count(state) for state in ("queued", "submitted", "running")
+        (states := [shared_up.get(request)["state"] for request in ten]).count(state)
+        for state in ("queued", "submitted", "running")
     ):
         most = max(most, states.count("running"))
         assert most <= 2
@@ -46,31 +48,33 @@ def test_ten_renderings_with_two_slots(up: Up) -> None:
     assert most == 2
 
 
-def test_an_avatar_that_is_rendering_stays_until_it_is_done(up: Up) -> None:
-    up.avatar("ann")
-    request = up.rendering("ann")
-    refused = httpx.delete(f"{up.url}/v1/avatars/ann")
+def test_an_avatar_that_is_rendering_stays_until_it_is_done(shared_up: Up) -> None:
+    shared_up.avatar("dan")
+    request = shared_up.rendering("dan")
+    refused = httpx.delete(f"{shared_up.url}/v1/avatars/dan")
     assert (refused.status_code, refused.json()["code"]) == (409, "avatar_in_use")
-    up.final(request)
-    assert httpx.delete(f"{up.url}/v1/avatars/ann").status_code == 204
-    assert httpx.get(f"{up.url}/v1/avatars/ann").status_code == 404
-    folder = up.home / "objects" / "geneface" / "requests"
-    assert up.wait(lambda: not [file for file in folder.rglob("*") if file.is_file()], 20, "its objects to go")
-    assert httpx.get(f"{up.url}/v1/requests").json()["items"] == []
+    shared_up.final(request)
+    assert httpx.delete(f"{shared_up.url}/v1/avatars/dan").status_code == 204
+    assert httpx.get(f"{shared_up.url}/v1/avatars/dan").status_code == 404
+    folder = shared_up.home / "objects" / "geneface" / "requests"
+    assert shared_up.wait(
+        lambda: not any(files for where, _, files in os.walk(folder) if request in where), 20, "its objects to go"
+    )
+    assert httpx.get(f"{shared_up.url}/v1/requests", params={"avatar": "dan"}).json()["items"] == []
 
 
-def test_a_second_training_of_the_same_video_skips_preprocessing(up: Up) -> None:
-    video = up.asset(b"the same")
-    up.final(up.training("ann", video))
-    second = up.training("bea", video)
-    assert up.final(second)["state"] == "succeeded"
-    log = httpx.get(f"{up.url}/v1/requests/{second}/logs").text
+def test_a_second_training_of_the_same_video_skips_preprocessing(shared_up: Up) -> None:
+    video = shared_up.asset(b"the same")
+    shared_up.final(shared_up.training("eve", video))
+    second = shared_up.training("eve-2", video)
+    assert shared_up.final(second)["state"] == "succeeded"
+    log = httpx.get(f"{shared_up.url}/v1/requests/{second}/logs").text
     assert '"stage": "preprocess"' not in log
     assert '"stage": "train"' in log
 
 
-def test_an_input_at_fault_fails_at_once_with_its_own_words(up: Up) -> None:
-    row = up.final(up.training("ann", up.asset(b"no face")))
+def test_an_input_at_fault_fails_at_once_with_its_own_words(shared_up: Up) -> None:
+    row = shared_up.final(shared_up.training("flo", shared_up.asset(b"no face")))
     assert row["state"] == "failed"
     assert row["error"] == {"code": "no_face_detected", "message": "There is no face in the video."}
     assert row["attempt"] == 1

@@ -14,7 +14,8 @@ from running import CONSENT, Up
 def objects(up: Up, request: str) -> list[str]:
     """The request's objects without logs, as files of the embedded object storage."""
     folder = up.home / "objects" / "geneface" / "requests" / request
-    names = (str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+    # os.walk, because folders vanish while they are looked at.
+    names = (str((Path(where) / name).relative_to(folder)) for where, _, files in os.walk(folder) for name in files)
     return sorted(name for name in names if "/log/" not in name)
 
 
