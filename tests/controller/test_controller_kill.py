@@ -121,6 +121,10 @@ def test_a_strangers_process_with_a_recorded_pid_is_left_alone(tmp_path: Path):
 
 
 def test_start_time_tells_processes_apart():
+    time.sleep(0.03)  # the kernel counts in hundredths of a second
+    later = subprocess.Popen(["sleep", "60"])
     assert processes.identity(os.getpid()) == processes.identity(os.getpid())
-    assert processes.identity(os.getpid()) != processes.identity(os.getppid())
-    assert processes.identity(2**22 + 1) is None
+    assert processes.identity(os.getpid()) != processes.identity(later.pid)
+    later.kill()
+    later.wait()
+    assert processes.identity(later.pid) is None

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from controller_bench import Bench
 from local_jobs import manifest, until
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import make_url

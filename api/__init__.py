@@ -1,0 +1,1 @@
+"""What comes in: REST under /v1, uploads, downloads, and the workers' door."""

@@ -1,0 +1,207 @@
+"""What people get: the answers' shapes, and how they are made from rows."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from store.models import Asset, AssetState, Attempt, Avatar, AvatarVersion, Event, Kind, Request, State
+from store.objects import LINK_LIFE, Objects
+
+_HIDDEN = ("inputs", "dataset")
+"""What a spec holds for the platform alone."""
+
+
+class ErrorAnswer(BaseModel):
+    """Why it failed."""
+
+    code: str
+    message: str
+
+
+class AttemptAnswer(BaseModel):
+    """One try."""
+
+    number: int
+    job: str = Field(description="Name of the Job in the cluster")
+    step: str | None
+    outcome: str | None = Field(description="succeeded, failed, cancelled, retry or disrupted; null: it goes on")
+    error: ErrorAnswer | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Output(BaseModel):
+    """A file that the request made."""
+
+    url: str = Field(description="Good for an hour")
+    filename: str
+    size: int
+    sha256: str
+
+
+class RequestAnswer(BaseModel):
+    """A request: what was asked for, how far it is, what came of it."""
+
+    id: UUID
+    kind: Kind
+    state: State
+    avatar: str | None
+    version: int | None = Field(description="The avatar's version that is read or, for a training that has succeeded, made")
+    stage: str | None
+    progress: float = Field(ge=0, le=1, description="Over the whole Job")
+    eta_seconds: float | None
+    waiting_reason: str | None
+    place: int | None = Field(description="In the queue, from 1")
+    attempt: int = Field(description="0: not tried yet")
+    error: ErrorAnswer | None
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    next_try_at: datetime | None
+    spec: dict[str, Any] = Field(description="What was asked for, with defaults, and the Job's steps")
+    outputs: dict[str, Output]
+    scores: dict[str, Any] | None
+    attempts: list[AttemptAnswer] | None = Field(description="Null in lists")
+
+
+class RequestPage(BaseModel):
+    """Newest first."""
+
+    items: list[RequestAnswer]
+    cursor: str | None = Field(description="For the next page; null: this was the last")
+
+
+class EventAnswer(BaseModel):
+    """Something that happened."""
+
+    id: int
+    at: datetime
+    type: str
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """Oldest first."""
+
+    items: list[EventAnswer]
+    after: int = Field(description="What to ask for next with `after`")
+
+
+class VersionAnswer(BaseModel):
+    """One trained model."""
+
+    version: int
+    request: UUID = Field(description="The training that made it")
+    created_at: datetime
+
+
+class AvatarAnswer(BaseModel):
+    """A person."""
+
+    name: str
+    title: str | None
+    consent: dict[str, Any]
+    ready: bool = Field(description="Whether it has a version")
+    versions: list[VersionAnswer] = Field(description="Newest first")
+    created_at: datetime
+
+
+class AvatarPage(BaseModel):
+    """By name."""
+
+    items: list[AvatarAnswer]
+    cursor: str | None
+
+
+class Upload(BaseModel):
+    """Where to put the file, with one HTTP PUT."""
+
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class AssetAnswer(BaseModel):
+    """An uploaded file."""
+
+    id: UUID
+    filename: str
+    state: AssetState
+    format: str | None = Field(description="Container by its signature")
+    size: int
+    sha256: str | None
+    created_at: datetime
+    completed_at: datetime | None
+    upload: Upload | None = Field(description="While it is pending")
+    url: str | None = Field(description="To read it, for an hour, once it is ready")
+
+
+class AssetPage(BaseModel):
+    """Newest first."""
+
+    items: list[AssetAnswer]
+    cursor: str | None
+
+
+class Health(BaseModel):
+    """All is well."""
+
+    status: Literal["ok"]
+
+
+def of_request(row: Request, objects: Objects, attempts: list[Attempt] | None = None, place: int | None = None) -> RequestAnswer:
+    """`place`: where it stands in the queue, if it is queued."""
+    result = row.result or {}
+    reason = row.waiting_reason or (f"number {place} in the queue" if place else None)
+    return RequestAnswer(
+        id=row.id, kind=Kind(row.kind), state=State(row.state), avatar=row.avatar, version=row.avatar_version, stage=row.stage,
+        progress=row.progress, eta_seconds=row.eta_seconds, waiting_reason=reason, place=place, attempt=row.attempt,
+        error=_error(row.error_code, row.error_message), cancel_requested_at=row.cancel_requested_at, created_at=row.created_at,
+        started_at=row.started_at, finished_at=row.finished_at, next_try_at=row.next_try_at,
+        spec={name: value for name, value in row.spec.items() if name not in _HIDDEN},
+        outputs={name: _output(row, output, objects) for name, output in result.get("outputs", {}).items()},
+        scores=result.get("scores"), attempts=None if attempts is None else [_attempt(one) for one in attempts],
+    )  # fmt: skip
+
+
+def of_event(row: Event) -> EventAnswer:
+    return EventAnswer(id=row.id, at=row.at, type=row.type, data=row.data)
+
+
+def of_avatar(row: Avatar, versions: list[AvatarVersion]) -> AvatarAnswer:
+    made = [VersionAnswer(version=one.version, request=one.request_id, created_at=one.created_at) for one in versions]
+    return AvatarAnswer(
+        name=row.name, title=row.title, consent=row.consent, ready=bool(made), versions=made, created_at=row.created_at
+    )
+
+
+def of_asset(row: Asset, objects: Objects) -> AssetAnswer:
+    """With the link that its state calls for."""
+    pending = row.state == AssetState.PENDING
+    upload = Upload(url=objects.put_link(row.key, public=True), headers={}, expires_at=datetime.now(UTC) + LINK_LIFE)
+    return AssetAnswer(
+        id=row.id, filename=row.filename, state=AssetState(row.state), format=row.format, size=row.size, sha256=row.sha256,
+        created_at=row.created_at, completed_at=row.completed_at, upload=upload if pending else None,
+        url=None if pending else objects.get_link(row.key, public=True, filename=row.filename),
+    )  # fmt: skip
+
+
+def _attempt(row: Attempt) -> AttemptAnswer:
+    return AttemptAnswer(
+        number=row.number, job=row.job_name, step=row.step, outcome=row.outcome, error=_error(row.error_code, row.error_message),
+        created_at=row.created_at, started_at=row.claimed_at, finished_at=row.ended_at,
+    )  # fmt: skip
+
+
+def _output(row: Request, output: dict[str, Any], objects: Objects) -> Output:
+    filename = f"{row.avatar or row.kind}-{row.id.hex[-8:]}-{output['key'].rsplit('/', 1)[-1]}"
+    url = objects.get_link(output["key"], public=True, filename=filename)
+    return Output(url=url, filename=filename, size=output["size"], sha256=output["sha256"])
+
+
+def _error(code: str | None, message: str | None) -> ErrorAnswer | None:
+    return None if code is None else ErrorAnswer(code=code, message=message or "")

@@ -1,0 +1,44 @@
+"""What every endpoint works with: settings, database, objects, hints of change, and the word that it is time to stop."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+
+from api.changes import Changes
+from api.measures import Measures
+from api.settings import Settings
+from store.database import Database
+from store.objects import Objects
+
+OWNER = "local"
+"""Whose rows these are, until there are accounts."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One per application."""
+
+    settings: Settings
+    database: Database
+    objects: Objects
+    changes: Changes
+    measures: Measures
+    uploads: CapacityLimiter
+    """How many uploads are taken in at once, in threads of their own, so that slow ones do not keep others waiting."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Ends open event and log streams, so that the server can stop without cutting answers off."""
+        self.stopping.set()
+        self.changes.wake_all()
+
+
+async def _platform(request: Request) -> Platform:
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+Here = Annotated[Platform, Depends(_platform)]

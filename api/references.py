@@ -1,0 +1,79 @@
+"""What media references stand for: objects with size and sha256, in the form that a spec lists its inputs in."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from api.bodies import AssetReference, Reference
+from api.errors import AssetChangedError, OutputNotFoundError, RequestNotReadyError, UnsupportedMediaError
+from api.platform import OWNER, Platform
+from store import assets, avatars, requests
+from store.models import AssetState, AvatarVersion, Json, State
+from store.objects import Objects
+
+SOUND_ONLY = ("wav", "mp3", "flac")
+MODEL = "model/"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input of a spec, and the mark that keeps it from being deleted."""
+
+    item: Json
+    mark: str
+
+
+def resolve(session: Session, reference: Reference, name: str, moving: bool = False) -> Source:
+    """The object behind `reference`, kept until the transaction ends; `moving`: pictures are needed.
+
+    Raises AssetNotFoundError, AssetNotUploadedError, UnsupportedMediaError, RequestNotFoundError, RequestNotReadyError,
+    OutputNotFoundError.
+    """
+    if isinstance(reference, AssetReference):
+        asset = assets.ready(session, reference.asset, OWNER)
+        if moving and asset.format in SOUND_ONLY:
+            raise UnsupportedMediaError(f"asset {asset.id} is a sound file ({asset.format}); a video is needed")
+        item = {"name": name, "key": asset.key, "size": asset.size, "sha256": asset.sha256, "etag": asset.etag}
+        return Source(item, f"asset:{asset.id}")
+    request = requests.get(session, reference.request, OWNER, keep=True)
+    if request.state != State.SUCCEEDED:
+        raise RequestNotReadyError(f"request {request.id} is {request.state}: it has no outputs")
+    output = (request.result or {}).get("outputs", {}).get(reference.output)
+    if output is None:
+        raise OutputNotFoundError(f"request {request.id} has no output {reference.output!r}")
+    item = {"name": name, "key": output["key"], "size": output["size"], "sha256": output["sha256"]}
+    return Source(item, f"request:{request.id}")
+
+
+def model(session: Session, avatar: str, number: int | None) -> tuple[AvatarVersion, list[Source]]:
+    """The version that is asked for, or the newest, and its files.
+
+    Raises AvatarNotFoundError, VersionNotFoundError, AvatarNotReadyError.
+    """
+    found = avatars.version(session, OWNER, avatar, number, keep=True)
+    mark = f"request:{found.request_id}"
+    items = [{**file, "key": found.prefix + file["name"]} for file in found.files if file["name"].startswith(MODEL)]
+    return found, [Source(item, mark) for item in items]
+
+
+def check_unchanged(platform: Platform, references: Iterable[Reference | None]) -> None:
+    """Raises AssetChangedError if an object behind the references is not the one that was checked.
+
+    What has no checked object is not looked at: `resolve` says what is wrong with it.
+    """
+    ids: list[UUID] = [one.asset for one in references if isinstance(one, AssetReference)]
+    if not ids:
+        return
+    with platform.database.begin() as session:
+        found = [row for row in assets.several(session, OWNER, ids) if row.state == AssetState.READY]
+    for row in found:
+        check_object(platform.objects, {"key": row.key, "size": row.size, "etag": row.etag})
+
+
+def check_object(objects: Objects, item: Json) -> None:
+    """Raises AssetChangedError if the object of an input has another size or ETag by now, or is gone."""
+    stat = objects.stat(item["key"])
+    if stat is None or stat.size != item["size"] or stat.etag != item.get("etag", stat.etag):
+        raise AssetChangedError(f"{item['key'].split('/')[1]} is not what was checked after its upload: upload it again")

@@ -1,0 +1,1 @@
+"""What is decided: requests become Jobs, Jobs become states."""

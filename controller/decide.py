@@ -1,0 +1,211 @@
+"""What to do next about one request: a pure function of what is stored and what is seen.
+
+Level-triggered: it never asks what happened, only how things stand. The outcome goes to the database first, then the Job is
+deleted; an attempt ends for good once nothing of it is left on the cluster, and only then does the next one start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller import verdict
+from controller.actions import Acknowledge, Action, CreateJob, DeleteJob, Done, Finish, MarkCleaned, Requeue, Submit, Wait
+from controller.observed import Attempt, Condition, Container, Job, Pod, Request
+from controller.verdict import Broken, Disrupted, Exhausted, InputFault, Verdict
+from store.models import State
+
+STOPPING = "stopping"
+LOST = Disrupted("job_lost", "the Job was gone from the cluster")
+STRAY = Disrupted("attempt_lost", "the request's attempt is not in the database")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often, how long, how many. Times are timedeltas."""
+
+    max_active: int
+    """Requests that are submitted or running at once."""
+    tries: int = 3
+    """Tries that count (exit 75, crashes), the first included."""
+    disruptions: int = 20
+    """Attempts that may be lost without counting."""
+    backoff: timedelta = timedelta(seconds=10)
+    backoff_longest: timedelta = timedelta(minutes=5)
+    pending: timedelta = timedelta(minutes=30)
+    """How long a scheduled pod may stand without starting (image, volume, configuration)."""
+    unschedulable: timedelta = timedelta(hours=24)
+    """How long a pod may wait for a node: busy GPUs are no fault."""
+    result_grace: timedelta = timedelta(seconds=5)
+    """From a Job's good end to the verdict that it published nothing."""
+    farewell: timedelta = timedelta(seconds=60)
+    """How long a worker whose result is published may take to end."""
+    lost_pod: timedelta = timedelta(seconds=60)
+    """How long a pod may outlive the end of its grace before its node counts as lost."""
+
+    def pause(self, tries: int) -> timedelta:
+        """Before the next try, after `tries` earlier ones: doubling."""
+        return min(self.backoff * (1 << min(tries, 20)), self.backoff_longest)
+
+    def pause_disrupted(self, disruptions: int) -> timedelta | None:
+        """None the first time, then a tenth of the back-off, doubling up to a fifth of the longest."""
+        if disruptions == 0:
+            return None
+        return min(self.backoff * (1 << min(disruptions - 1, 20)) / 10, self.backoff_longest / 5)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Where a queued request stands."""
+
+    active: int
+    """Requests that are submitted or running."""
+    place: int
+    """Among those that are queued and due, oldest first; 1 is next."""
+
+
+def decide(
+    request: Request, attempt: Attempt | None, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits, queue: Queue
+) -> Action:
+    """The next action for `request`.
+
+    attempt: the oldest one whose Job may still be there, else the last; job, pods: that attempt's, as the cluster shows them.
+    """
+    match attempt:
+        case Attempt(cleaned=False) if request.final or request.state == State.QUEUED or attempt.number < request.attempt:
+            return _clean(request, attempt, job, pods, now, limits)
+        case _ if request.final:
+            return Done()
+        case _ if request.state == State.QUEUED:
+            return _queued(request, now, limits, queue)
+        case Attempt(cleaned=False) if request.cancel_requested_at is not None:
+            return _remove(attempt, job, pods, now, limits) or Finish(attempt.number, State.CANCELLED)
+        case Attempt(cleaned=False):
+            return _follow(request, attempt, job, pods, now, limits)
+        case _:
+            return _conclude(request, STRAY, now, limits)
+
+
+def _queued(request: Request, now: datetime, limits: Limits, queue: Queue) -> Action:
+    if request.next_try_at is not None and now < request.next_try_at:
+        return Wait(request.waiting_reason or "waiting for the next try", request.next_try_at)
+    if queue.active + queue.place <= limits.max_active:
+        return Submit(request.attempt + 1)
+    return Wait(f"place {queue.place} in the queue")
+
+
+def _clean(request: Request, attempt: Attempt, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
+    """The attempt is over in the database: take what is left of it from the cluster."""
+    reason = None if request.final else request.waiting_reason
+    if request.state == State.SUCCEEDED and request.finished_at is not None and job is not None and not job.finished:
+        leave = request.finished_at + limits.farewell
+        if not job.deleting and now < leave:
+            return Wait(reason, leave)
+    match _remove(attempt, job, pods, now, limits, finished=True):
+        case Wait(until=until):
+            return Wait(reason or (None if request.final else STOPPING), until)
+        case DeleteJob() as delete:
+            return delete
+        case None:
+            return MarkCleaned(attempt.id)
+
+
+def _remove(
+    attempt: Attempt, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits, finished: bool = False
+) -> DeleteJob | Wait | None:
+    """Towards a cluster that runs nothing of the attempt; None: so it is. `finished`: nor keeps what has ended."""
+    if job is not None and job.finished and not finished:
+        return None
+    if job is not None:
+        return Wait(STOPPING) if job.deleting else DeleteJob(job.name)
+    if any(pod.deleted_at is None for pod in pods):
+        return DeleteJob(attempt.job_name)
+    gone = [pod.deleted_at + limits.lost_pod for pod in pods if pod.deleted_at is not None and not pod.ended]
+    return Wait(STOPPING, max(gone)) if gone and now < max(gone) else None
+
+
+def _follow(request: Request, attempt: Attempt, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
+    lost = job is None or attempt.job_uid not in (None, job.uid)
+    match job:
+        case None if not attempt.acknowledged:
+            return CreateJob(attempt.id)
+        case Job(uid=uid) if attempt.job_uid is None:
+            return Acknowledge(attempt.id, uid)
+        case Job() if not lost:
+            return _under_way(request, job, pods, now, limits)
+        case _:
+            return _conclude(request, LOST, now, limits)
+
+
+def _under_way(request: Request, job: Job, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
+    match job:
+        case Job(failed=Condition()):
+            return _conclude(request, verdict.of(job, pods), now, limits)
+        case Job(completed=Condition(since=since)):
+            publishing = (since or job.created_at) + limits.result_grace
+            return Wait(None, publishing) if now < publishing else _conclude(request, verdict.of(job, pods), now, limits)
+        case Job(deleting=True):
+            return Wait("the Job is being deleted")
+        case _:
+            return _watch(request, job, pods, now, limits)
+
+
+def _watch(request: Request, job: Job, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
+    """The Job is under way, or waits for something."""
+    if job.suspended:
+        held = next((one.message for one in job.conditions if one.type == "Suspended" and one.message), "")
+        return Wait(held or "waiting for admission to the cluster's queue")
+    living = [pod for pod in pods if not pod.ended]
+    for pod in living:
+        if pod.deleted_at is not None and now >= pod.deleted_at + limits.lost_pod:
+            return _conclude(request, Disrupted("node_lost", "the node that ran the pod no longer answers"), now, limits)
+    if not pods:
+        return _stand("the cluster has made no pod yet", job.created_at, limits.unschedulable, request, now)
+    if not living or any(container.running for pod in living for container in pod.containers):
+        return Wait()
+    return _waiting(living[0], request, now, limits)
+
+
+def _waiting(pod: Pod, request: Request, now: datetime, limits: Limits) -> Action:
+    """Why a pod's next container does not run, and for how long that is borne."""
+    scheduled = pod.condition("PodScheduled")
+    if scheduled is not None and not scheduled.status:
+        if scheduled.reason == "SchedulingGated":
+            return Wait(scheduled.message or "waiting for admission")
+        return _stand(f"{scheduled.reason}: {scheduled.message}", pod.created_at, limits.unschedulable, request, now)
+    ends = [one.terminated.finished_at for one in pod.containers if one.terminated and one.terminated.finished_at]
+    began = max([pod.created_at, *ends, *([scheduled.since] if scheduled and scheduled.since else [])])
+    following = next((one for one in pod.containers if one.terminated is None), None)
+    return _stand(_why(following), began, limits.pending, request, now)
+
+
+def _why(container: Container | None) -> str:
+    waiting = container.waiting if container is not None else None
+    if container is None or waiting is None or waiting.reason in ("", "ContainerCreating", "PodInitializing"):
+        return "the pod is starting"
+    return f"{waiting.reason} ({container.name}): {waiting.message}".removesuffix(": ")
+
+
+def _stand(why: str, since: datetime, limit: timedelta, request: Request, now: datetime) -> Action:
+    """Waits with the reason, and no longer than the limit."""
+    if now < since + limit:
+        return Wait(why, since + limit)
+    return Finish(request.attempt, State.FAILED, "pending_timeout", f"it could not start within {limit}: {why}")
+
+
+def _conclude(request: Request, found: Verdict, now: datetime, limits: Limits) -> Action:
+    """From a verdict to the attempt's end: final, or another try."""
+    match found:
+        case InputFault(code, message):
+            return Finish(request.attempt, State.FAILED, code, message)
+        case Exhausted(code, message, tail):
+            return Finish(request.attempt, State.FAILED, code, message, tail)
+        case Disrupted(code, message) if request.disruptions >= limits.disruptions:
+            lost = f"lost {request.disruptions + 1} times, the last time because {message}"
+            return Finish(request.attempt, State.FAILED, "infrastructure_lost", lost)
+        case Disrupted(code, message):
+            pause = limits.pause_disrupted(request.disruptions)
+            return Requeue(request.attempt, False, code, message, None if pause is None else now + pause)
+        case Broken(code, message, tail) if request.tries + 1 >= limits.tries:
+            return Finish(request.attempt, State.FAILED, code, message, tail)
+        case Broken(code, message, tail):
+            return Requeue(request.attempt, True, code, message, now + limits.pause(request.tries), tail)

@@ -1,0 +1,82 @@
+"""`python -m geneface preprocess | train | render`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geneface.profiles import PROFILES
+from steps.program import run
+from steps.progress import Reporter
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m geneface", description="A person's video becomes a model that speaks.")
+    commands = top.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("preprocess", help="a video becomes a dataset: cut, followed, packed")
+    add.add_argument("--video", type=Path)
+    add.add_argument("--data", type=Path, help="folder for the dataset")
+    add.add_argument("--profile", choices=PROFILES, default="quick")
+    add.add_argument("--describe", action="store_true", help="only say which dataset would come out")
+    add = commands.add_parser("train", help="a dataset becomes a model; goes on where an earlier training stopped")
+    add.add_argument("--data", type=Path, required=True)
+    add.add_argument("--out", type=Path, required=True, help="folder for the model")
+    add.add_argument("--profile", choices=PROFILES, default="quick")
+    add.add_argument("--epochs", type=int, help="passes over the training frames, instead of the profile's")
+    add.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add.add_argument("--seed", type=int, default=0)
+    add.add_argument("--audio_features", choices=("mel", "whisper"), help="instead of the profile's")
+    add = commands.add_parser("render", help="the model says a recording, or its own held-out tail")
+    add.add_argument("--model", type=Path, required=True)
+    what = add.add_mutually_exclusive_group(required=True)
+    what.add_argument("--audio", type=Path)
+    what.add_argument("--split", choices=("val",))
+    add.add_argument(
+        "--motion",
+        choices=("truth", "predicted", "constant", "swap"),
+        default="predicted",
+        help="what drives a held-out rendering",
+    )
+    add.add_argument("--out", type=Path, required=True, help="the mp4")
+    add.add_argument("--contact_sheet", type=Path, help="also write frames of the result as one PNG")
+    add.add_argument("--device", default="auto")
+    add.add_argument("--seed", type=int, default=0)
+    return top
+
+
+def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
+    """Carries one command out. Each imports only what it needs."""
+    if options.command == "preprocess":
+        from geneface import preprocess  # noqa: PLC0415 - the only one with a landmark library
+
+        return preprocess.describe() if options.describe else preprocess.preprocess(options.video, options.data, reporter)
+    if options.command == "train":
+        from geneface import train  # noqa: PLC0415
+
+        wanted = train.Options(PROFILES[options.profile], options.epochs, options.device, options.seed, options.audio_features)
+        return train.train(options.data, options.out, wanted, reporter)
+    from geneface import render  # noqa: PLC0415
+
+    if options.split:
+        report = render.render_held_out(options.model, options.motion, options.out, options.seed, options.device, reporter)
+    else:
+        report = render.render_audio(options.model, options.audio, options.out, options.seed, options.device, reporter)
+    if options.contact_sheet:
+        render.write_sheet(options.out, options.contact_sheet)
+        report["contact_sheet"] = str(options.contact_sheet)
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    arguments_parser = parser()
+    options = arguments_parser.parse_args(arguments)
+    if options.command == "preprocess" and not options.describe and not (options.video and options.data):
+        arguments_parser.error("preprocess needs --video and --data (or --describe)")
+    return run(lambda reporter: command(options, reporter))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

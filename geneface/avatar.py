@@ -1,0 +1,89 @@
+"""A finished model: one self-contained folder, all that rendering needs."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from geneface.checkpoints import Tensors
+from geneface.dataset import FILES, Dataset, write_json
+from geneface.motion_model import AudioToMotion, MotionDims
+from geneface.person import Person
+from geneface.plane_model import Plane, PlaneDims
+from media.files import written
+from steps.errors import InputError
+
+VERSION = 1
+MANIFEST = "model.json"
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """The three parts of a trained model and the dataset whose frames it speaks in."""
+
+    dataset: Dataset
+    person: Person
+    motion: AudioToMotion
+    plane: Plane
+    manifest: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> Self:
+        """Raises InputError `model_incomplete` or `model_version_unknown`."""
+        manifest = manifest_of(folder)
+        if manifest is None:
+            raise InputError("model_incomplete", f"{folder} holds no finished model; run `python -m geneface train` first.")
+        if manifest.get("version") != VERSION:
+            raise InputError(
+                "model_version_unknown",
+                f"{folder} is a model of version {manifest.get('version')}; this program reads {VERSION}.",
+            )
+        try:
+            motion = AudioToMotion(MotionDims(**manifest["motion"]))
+            plane = Plane(PlaneDims(**{**manifest["plane"], "widths": tuple(manifest["plane"]["widths"])}))
+            motion.load_state_dict(load_file(folder / "motion.safetensors"))
+            plane.load_state_dict(load_file(folder / "plane.safetensors"))
+            person = Person.from_tensors(load_file(folder / "person.safetensors"))
+        except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise InputError("model_incomplete", f"{folder} is not a whole model: {error}") from error
+        plane = plane.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        return cls(Dataset.load(folder), person, motion.eval().requires_grad_(False), plane, manifest)
+
+
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """model.json of a finished model, otherwise None: it is written last."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def save(folder: Path, dataset: Dataset, person: Person, motion: AudioToMotion, plane: Plane, plan: dict[str, Any]) -> None:
+    """Writes a finished model; its manifest last."""
+    for name in FILES:
+        _link(dataset.folder / name, folder / name)
+    parts: dict[str, Tensors] = {"person": person.tensors(), "motion": motion.state_dict(), "plane": plane.state_dict()}
+    for name, tensors in parts.items():
+        with written(folder / f"{name}.safetensors") as partial:
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial)
+    manifest = {"version": VERSION, "plan": plan, "motion": asdict(motion.dims), "plane": asdict(plane.dims)}
+    write_json(folder / MANIFEST, manifest)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name, or a copy where the file system offers none."""
+    if target.exists() and source.samefile(target):
+        return
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with written(target) as partial:
+            shutil.copyfile(source, partial)

@@ -1,0 +1,85 @@
+"""What preprocessing leaves behind: a folder with packed frames, sound, landmarks and an account of itself."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from geneface.geometry import Array
+from media import audio
+from media.files import written
+from steps.errors import InputError
+
+FRAMES, SOUND, LANDMARKS, ACCOUNT = "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json"
+REPORT = "report.json"
+FILES = (FRAMES, SOUND, LANDMARKS, ACCOUNT)
+HELD_OUT = 11
+"""One frame in this many, at the end, is held out and never trained on."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A preprocessed clip of T frames at 25 a second; its sound covers the same T frames."""
+
+    folder: Path
+    account: dict[str, Any]
+    points: Array
+    """[T, 478, 3] picture landmarks in pixels of the packed frames."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Raises InputError `dataset_incomplete` when the folder is not a whole dataset."""
+        account = account_of(folder)
+        if account is None:
+            raise InputError(
+                "dataset_incomplete", f"{folder} holds no complete dataset; run `python -m geneface preprocess` first."
+            )
+        with np.load(folder / LANDMARKS, allow_pickle=False) as arrays:
+            points = arrays["points"].astype(np.float32)
+        return cls(folder, account, points)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def trained(self) -> int:
+        """Frames of the training part; the others are held out."""
+        return training_frames(len(self))
+
+    @property
+    def size(self) -> int:
+        """Side of the square frames in pixels."""
+        return int(self.account["size"])
+
+    @property
+    def frames(self) -> Path:
+        """The packed pictures."""
+        return self.folder / FRAMES
+
+    def sound(self) -> Array:
+        """16 kHz mono."""
+        return audio.read(self.folder / SOUND)
+
+
+def training_frames(frames: int) -> int:
+    """How many of a clip's frames are trained on."""
+    return frames - frames // HELD_OUT
+
+
+def account_of(folder: Path) -> dict[str, Any] | None:
+    """dataset.json of a whole dataset, otherwise None: it is written last."""
+    if not all((folder / name).is_file() for name in FILES):
+        return None
+    try:
+        account = json.loads((folder / ACCOUNT).read_text("utf-8"))
+    except ValueError:
+        return None
+    return account if isinstance(account, dict) else None
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    with written(path) as partial:
+        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")

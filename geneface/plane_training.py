@@ -1,0 +1,110 @@
+"""Trains the `plane` renderer on regions of interest that lie uncompressed in a memory-mapped file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geneface.geometry import Array
+from geneface.heat import heat_maps
+from geneface.losses import picture_loss
+from geneface.plane_model import Plane, PlaneDims
+from geneface.profiles import RendererTraining
+from geneface.region import Placement, depth, extract, grid, visible_mask
+from media import video
+from steps.program import check_stop
+from steps.progress import Reporter
+
+MOTION_NOISE, POINT_NOISE = 0.05, 0.004
+"""Deviation of the noise on normalised motion and on landmarks in region coordinates: predicted motion is not as clean as
+true motion.
+"""
+MOUTH_WEIGHT = 3.0
+CHUNK = 16
+"""Frames taken out of the video at once."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Training frames of one person: regions uint8 [N, 3, size, size] (memory-mapped), points [N, 68, 2] in region
+    coordinates, motion [N, 111].
+    """
+
+    regions: np.ndarray
+    points: Array
+    motion: Array
+
+
+def unpack_regions(frames: Path, placement: Placement, size: int, target: Path, reporter: Reporter) -> np.ndarray:
+    """Cuts the region out of the first len(placement) frames into the .npy file `target` (kept from an earlier try when it
+    fits); memory-mapped.
+    """
+    count = len(placement)
+    shape = (count, 3, size, size)
+    if target.is_file():
+        found = np.load(target, mmap_mode="r")
+        if found.shape == shape:
+            return found
+    partial = target.with_name(f".{target.name}")
+    store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    pictures = video.frames(frames, seconds=count / video.FPS)
+    for start in range(0, count, CHUNK):
+        check_stop()
+        part = placement[start : start + CHUNK]
+        chunk = np.stack([frame for _, frame in zip(range(len(part)), pictures, strict=False)])
+        store[start : start + len(part)] = extract(torch.from_numpy(chunk), part, size).round().byte().numpy()
+        reporter.progress("unpack regions", start + len(part), count)
+    store.flush()
+    del store
+    partial.rename(target)
+    return np.load(target, mmap_mode="r")
+
+
+class PlaneTrainer:
+    """`loop.Trained` for the renderer."""
+
+    name = "plane"
+
+    def __init__(self, views: Views, dims: PlaneDims, settings: RendererTraining, device: torch.device) -> None:
+        self.views, self.settings, self.device = views, settings, device
+        self.steps, self.learning_rate = settings.steps, settings.learning_rate
+        self.model = Plane(dims)
+        self.model.mean_picture.copy_(
+            torch.from_numpy(views.regions[:: max(1, len(views.regions) // 256)].mean(0)[None] / 255).float()
+        )
+        self.model = self.model.to(device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+        self.visible = visible_mask(dims.size).to(device)
+        self.coordinates = grid(dims.size // 2).to(device)
+        self.weight = pixel_weight(views.points, dims.size).to(device)
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """picture_loss of a random batch, its motion slightly disturbed."""
+        chosen = np.sort(
+            rng.choice(len(self.views.regions), self.settings.batch, replace=len(self.views.regions) < self.settings.batch)
+        )
+        truth = torch.from_numpy(self.views.regions[chosen]).to(self.device).float() / 255
+        points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.views.points, self.views.motion))
+        drawn = self.model(
+            (truth - self.model.mean_picture) * self.visible,
+            heat_maps(points + POINT_NOISE * torch.randn_like(points), self.coordinates),
+            motion + MOTION_NOISE * torch.randn_like(motion),
+        )
+        return picture_loss(drawn, truth, self.weight)
+
+    def conclude(self) -> dict[str, Any]:
+        """What a report says about the renderer."""
+        return {"size": self.model.dims.size, "frames": len(self.views.regions)}
+
+
+def pixel_weight(points: Array, size: int) -> Tensor:
+    """[1, 1, size, size]: 0 where the source picture stays, 1 where it is drawn over, 4 where the lips come to be."""
+    lips = points[:, 48:68].reshape(-1, 2)
+    low, high = np.percentile(lips, [0.5, 99.5], axis=0) + np.float64([[-0.08, -0.08], [0.08, 0.08]])
+    coordinates = grid(size)
+    x, y = coordinates[..., 0], coordinates[..., 1]
+    mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
+    return ((depth(coordinates) > -0.06).float() * (1 + MOUTH_WEIGHT * mouth.float()))[None, None]

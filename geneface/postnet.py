@@ -1,0 +1,118 @@
+"""Predicted motion made this person's own: the guards of GeneFace's post-net without its adversary (research 6.2 D). Pure numpy.
+
+In order: amplitude brought into the person's range, locally linear embedding mixed in, clamped to what the person does,
+mouth closed in silences.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geneface.geometry import Array, smooth
+from geneface.person import Person, aperture
+from media.audio import loudness
+
+SPREAD_RANGE = (0.8, 1.25)
+"""The aperture's deviation while speaking, as a share of the person's own, that is left alone."""
+NEIGHBOURS, MIX = 10, 0.2
+"""Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
+SMOOTHING = 5
+"""Frames of the Savitzky-Golay window over predicted coefficients."""
+SILENCE_FRAMES = 8
+"""Shortest silence that closes the mouth: 0.32 s."""
+CLOSING, OPENING = 4, 3
+"""Frames in which the mouth closes after the sound, and opens before it."""
+QUIET_DB, FLOOR_DB = 30.0, 8.0
+"""A frame is silent this far under the speech's level, or less than this over the recording's own floor."""
+DEAF_DB = -60.0
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """lower [T, 111] normalised, and what was done."""
+
+    lower: Array
+    report: dict[str, Any]
+
+
+def guard(coefficients: Array, person: Person, samples: Array) -> Guarded:
+    """Predicted coefficients [T, K] with the sound they belong to (16 kHz), to the normalised lower face."""
+    shut = closed_share(samples, len(coefficients))
+    speaking = shut < 0.5
+    steady = smooth(coefficients, SMOOTHING) if len(coefficients) >= SMOOTHING else coefficients
+    scaled, gain = match_amplitude(steady, person, speaking)
+    mixed = scaled + MIX * (embed(scaled, person.bank) - scaled)
+    lower = clamp(person.lower_of(mixed), person)
+    closed = clamp(person.lower_of(person.closed[None]), person)
+    return Guarded(
+        lower + shut[:, None] * (closed - lower),
+        {"amplitude_gain": round(gain, 3), "silent_frames": int((~speaking).sum()), "frames": len(lower)},
+    )
+
+
+def match_amplitude(coefficients: Array, person: Person, speaking: np.ndarray) -> tuple[Array, float]:
+    """Scales about the mean so that the aperture's deviation while speaking lies in SPREAD_RANGE of the person's own;
+    returns the gain too.
+
+    Left alone with less than 2 s of speech, which says little about spread.
+    """
+    if speaking.sum() < 50:
+        return coefficients, 1.0
+    own = float(aperture(person.motion(person.lower_of(person.bank))).std())
+    spread = float(aperture(person.motion(person.lower_of(coefficients[speaking]))).std())
+    share = spread / max(own, 1e-6)
+    gain = float(np.clip(np.clip(share, *SPREAD_RANGE) / max(share, 1e-3), 0.5, 2.5))
+    mean = coefficients[speaking].mean(0)
+    return (mean + gain * (coefficients - mean)).astype(np.float32), gain
+
+
+def embed(coefficients: Array, bank: Array) -> Array:
+    """Each frame [T, K] rebuilt from its 10 nearest real frames [M, K] with weights that sum to 1 (Roweis & Saul 2000)."""
+    count = min(NEIGHBOURS, len(bank))
+    rebuilt = np.empty_like(coefficients)
+    for block in range(0, len(coefficients), 512):
+        query = coefficients[block : block + 512]
+        distances = (query**2).sum(1)[:, None] - 2 * query @ bank.T + (bank**2).sum(1)
+        near = bank[np.argpartition(distances, count - 1, axis=1)[:, :count]]
+        offset = near - query[:, None]
+        gram = offset @ offset.transpose(0, 2, 1)
+        trace = np.trace(gram, axis1=1, axis2=2)[:, None, None]
+        weights = np.linalg.solve(gram + np.eye(count) * (1e-2 * trace / count + 1e-8), np.ones((len(query), count, 1)))
+        rebuilt[block : block + 512] = ((weights / weights.sum(1, keepdims=True)) * near).sum(1)
+    return rebuilt
+
+
+def clamp(lower: Array, person: Person) -> Array:
+    """Keeps the normalised lower face [T, 111] softly within the person's 3-97 % quantiles: beyond them it slows down."""
+    inside = np.clip(lower, person.low, person.high)
+    margin = 0.25 * (person.high - person.low)
+    beyond = lower - inside
+    return (inside + margin * np.tanh(beyond / (3 * margin))).astype(np.float32)
+
+
+def silent(samples: Array, frames: int) -> np.ndarray:
+    """Whether each of `frames` video frames is silent, bool [frames]: by level alone, single frames either way ignored."""
+    level = np.full(frames, -120.0, np.float32)
+    heard = loudness(samples)[:frames]
+    level[: len(heard)] = heard
+    speech, floor = np.percentile(level, 95), np.percentile(level, 5)
+    threshold = max(speech - QUIET_DB, min(floor + FLOOR_DB, speech - QUIET_DB / 2), DEAF_DB)
+    quiet = level < threshold
+    padded = np.pad(quiet, 1, mode="edge").astype(int)
+    return (padded[:-2] + padded[1:-1] + padded[2:]) >= 2
+
+
+def closed_share(samples: Array, frames: int) -> Array:
+    """How far the mouth is to be closed, [frames], 0-1: 1 inside silences of at least 0.32 s, eased at both ends."""
+    share = np.zeros(frames, np.float32)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], silent(samples, frames), [0]])))
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start < SILENCE_FRAMES:
+            continue
+        position = np.arange(start, end)
+        after = (position - start + 1) / CLOSING if start else np.ones(len(position))
+        before = (end - position) / OPENING if end < frames else np.ones(len(position))
+        ramp = np.clip(np.minimum(after, before), 0, 1)
+        share[start:end] = 0.5 - 0.5 * np.cos(np.pi * ramp)
+    return share

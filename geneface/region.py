@@ -1,0 +1,129 @@
+"""The lower-face region of interest: where it lies in each picture, how it is taken out, hidden and pasted back.
+
+The region hangs on the pose of the head's bones alone, and what is hidden in it is a fixed shape: neither follows the lips
+or the jaw of the picture they
+are laid over, so that nothing of its own speech reaches the renderer (research/yardstick.md, "How figures lie").
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from geneface.geometry import Array, Pose
+
+CENTRE_POINTS = (2, 152)
+"""Mesh points under the nose and of the chin: the region is centred between them, a little lower."""
+HALF_SIDE = 92.0
+"""Face units from the region's centre to its edge."""
+HIDDEN_CENTRE, HIDDEN_AXES = (0.0, 0.04), (0.88, 0.80)
+"""The hidden superellipse in region coordinates (-1 to 1 across)."""
+HIDDEN_POWER = 2.6
+FEATHER = 0.14
+"""Width of the soft edge, in region coordinates, inside the hidden shape: there the drawn and the real picture are mixed."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the region lies in T pictures: centre [T, 2] and half side [T] in pixels, roll [T] in radians."""
+
+    centre: Array
+    half: Array
+    roll: Array
+
+    def __len__(self) -> int:
+        return len(self.half)
+
+    def __getitem__(self, index: slice | np.ndarray) -> Self:
+        return type(self)(self.centre[index], self.half[index], self.roll[index])
+
+    def to_region(self, points: Array) -> Array:
+        """Picture pixels [T, N, 2] to region coordinates [T, N, 2], -1 to 1 across."""
+        dx, dy = np.moveaxis(points - self.centre[:, None], -1, 0)
+        cos, sin = np.cos(self.roll)[:, None], np.sin(self.roll)[:, None]
+        turned = np.stack([cos * dx + sin * dy, -sin * dx + cos * dy], -1)
+        return (turned / self.half[:, None, None]).astype(np.float32)
+
+    def to_picture(self, points: Array) -> Array:
+        """Region coordinates [T, N, 2] to picture pixels [T, N, 2]."""
+        x, y = np.moveaxis(points * self.half[:, None, None], -1, 0)
+        cos, sin = np.cos(self.roll)[:, None], np.sin(self.roll)[:, None]
+        return (np.stack([cos * x - sin * y, sin * x + cos * y], -1) + self.centre[:, None]).astype(np.float32)
+
+
+def anchor(shape: Array) -> Array:
+    """The region's centre [3] in face units for a person of this median shape [478, 3]."""
+    above, chin = (shape[i] for i in CENTRE_POINTS)
+    return (above + (chin - above) * 0.60).astype(np.float32)
+
+
+def place(pose: Pose, centre: Array) -> Placement:
+    """Lays the region over the pictures of these poses; `centre` [3] in face units."""
+    roll = np.arctan2(pose.rotation[:, 1, 0], pose.rotation[:, 0, 0])
+    return Placement(pose.project(centre[None])[:, 0, :2], (pose.scale * HALF_SIDE).astype(np.float32), roll.astype(np.float32))
+
+
+def depth(coordinates: Tensor) -> Tensor:
+    """How far inside the hidden shape region coordinates [..., 2] lie: 0 on its edge, growing inwards, in region coordinates
+    (about).
+    """
+    centre = coordinates.new_tensor(HIDDEN_CENTRE)
+    axes = coordinates.new_tensor(HIDDEN_AXES)
+    radius = ((coordinates - centre).abs() / axes).pow(HIDDEN_POWER).sum(-1).pow(1 / HIDDEN_POWER)
+    return (1 - radius) * axes.min()
+
+
+def grid(size: int) -> Tensor:
+    """Region coordinates [size, size, 2] (x, y) of the region's pixel centres."""
+    line = (torch.arange(size) + 0.5) * (2 / size) - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], -1)
+
+
+def visible_mask(size: int) -> Tensor:
+    """[1, 1, size, size]: 1 where the renderer may see the source picture, 0 where it is hidden."""
+    return (depth(grid(size)) <= 0).float()[None, None]
+
+
+def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:
+    """Takes the regions [T, 3, size, size] (float, 0-255) out of frames [T, H, W, 3] uint8, averaging where the picture is
+    finer than the region.
+    """
+    finer = int(np.clip(np.ceil(2 * placement.half.max() / size - 0.3), 1, 8))
+    height, width = frames.shape[1:3]
+    points = placement.to_picture(
+        np.broadcast_to(grid(size * finer).numpy().reshape(1, -1, 2), (len(placement), (size * finer) ** 2, 2))
+    )
+    where = torch.from_numpy((points + 0.5) * np.float32([2 / width, 2 / height]) - 1)
+    pictures = frames.permute(0, 3, 1, 2).float()
+    taken = functional.grid_sample(
+        pictures, where.view(-1, size * finer, size * finer, 2), mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return functional.avg_pool2d(taken, finer)
+
+
+def paste(frame: np.ndarray, region: Tensor, placement: Placement) -> np.ndarray:
+    """The frame [H, W, 3] uint8 with the region [1, 3, size, size] (0-1) laid over its hidden part; all other pixels stay as
+    they are.
+    """
+    height, width = frame.shape[:2]
+    corners = placement.to_picture(np.float32([[[-1, -1], [1, -1], [-1, 1], [1, 1]]]))[0]
+    left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (width, height))
+    if left >= right or top >= bottom:
+        return frame
+    y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
+    where = torch.from_numpy(
+        placement.to_region(np.stack([x, y], -1).reshape(1, -1, 2)).reshape(1, bottom - top, right - left, 2)
+    )
+    drawn = functional.grid_sample(region, where, mode="bicubic", padding_mode="border", align_corners=False)[0]
+    alpha = (depth(where)[0] / FEATHER).clamp(0, 1)
+    alpha = (alpha * alpha * (3 - 2 * alpha)).numpy()[..., None]
+    under = frame[top:bottom, left:right].astype(np.float32)
+    over = drawn.permute(1, 2, 0).clamp(0, 1).mul(255).numpy()
+    result = frame.copy()
+    result[top:bottom, left:right] = np.rint(under + alpha * (over - under)).astype(np.uint8)
+    return result

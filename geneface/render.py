@@ -1,0 +1,149 @@
+"""The stage `render`: a model folder and a recording in, a video of that person saying it out."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from geneface import base_frames, driving
+from geneface.avatar import Avatar
+from geneface.dataset import write_json
+from geneface.geometry import Array
+from geneface.heat import heat_maps
+from geneface.person import pose_free
+from geneface.region import Placement, anchor, extract, grid, paste, place, visible_mask
+from geneface.train import device_named
+from media import audio, sheet, video
+from media.clock import FPS, SAMPLE_RATE, frame_count
+from media.errors import AudioMissing
+from media.probe import probe
+from steps.errors import InputError
+from steps.program import check_stop
+from steps.progress import Reporter
+
+BATCH = 8
+SCORED_CRF = 12
+"""Quality of held-out renderings: what is judged is the model, not the coder."""
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is to be drawn: base frame numbers [T], the normalised lower face for each [T, 111], the sound [N], and notes for
+    the report.
+    """
+
+    numbers: np.ndarray
+    lower: Array
+    sound: Array
+    notes: dict[str, Any]
+
+
+def render_audio(model: Path, recording: Path, out: Path, seed: int, device: str, reporter: Reporter) -> dict[str, Any]:
+    """The person says `recording`. Returns the report. Raises InputError of `media` and of `Avatar.load`."""
+    loaded = Avatar.load(model, device_named(device))
+    if probe(recording).audio is None:
+        raise AudioMissing(recording.name)
+    sound = audio.read(recording)
+    audio.require_sound(recording, sound)
+    rng = np.random.default_rng(seed)
+    count, total = frame_count(len(sound)), len(loaded.dataset)
+    start = int(rng.integers(0, max(1, total - count)))
+    lower, notes = driving.predicted(loaded, sound, seed)
+    scene = Scene(base_frames.mirrored(total, start, count), lower, sound, {"motion": "predicted", "base_start": start, **notes})
+    label = os.environ.get("GENEFACE_VISIBLE_LABEL", "on").lower() not in ("off", "0", "false", "no")
+    return _film(loaded, scene, out, reporter, label=label, crf=None)
+
+
+def render_held_out(model: Path, motion: str, out: Path, seed: int, device: str, reporter: Reporter) -> dict[str, Any]:
+    """The held-out tail, driven as `motion` says; also OUT.truth.mp4, and for `swap` OUT.driver.mp4. Returns the report."""
+    loaded = Avatar.load(model, device_named(device))
+    data = loaded.dataset
+    numbers = np.arange(data.trained, len(data))
+    sound = data.sound()[data.trained * SAMPLES_PER_FRAME : len(data) * SAMPLES_PER_FRAME]
+    if not len(numbers):
+        raise InputError("video_too_short", "the video has no held-out part to render.")
+    lower, notes = driving.held_out(loaded, motion, sound, seed)
+    scene = Scene(numbers, lower, sound, {"motion": motion, "split": "val", **notes})
+    _copy(data.frames, numbers, sound, out.with_suffix(".truth.mp4"))
+    if motion == "swap":
+        driver = np.arange(len(numbers)) + notes["driver_start"]
+        heard = data.sound()[driver[0] * SAMPLES_PER_FRAME : (driver[-1] + 1) * SAMPLES_PER_FRAME]
+        _copy(data.frames, driver, heard, out.with_suffix(".driver.mp4"))
+    return _film(loaded, scene, out, reporter, label=False, crf=SCORED_CRF)
+
+
+def _film(loaded: Avatar, scene: Scene, out: Path, reporter: Reporter, label: bool, crf: int | None) -> dict[str, Any]:
+    size, count = loaded.dataset.size, len(scene.numbers)
+    tags = {"pasted_back": "true"}
+    with ExitStack() as stack:
+        sound = Path(stack.enter_context(TemporaryDirectory(prefix="geneface-"))) / "sound.wav"
+        audio.write_wav(sound, scene.sound)
+        writer = stack.enter_context(video.Writer(out, size, size, audio=sound, crf=crf, label=label, tags=tags))
+        for frame in reporter.track(drawn(loaded, scene), "render", count):
+            check_stop()
+            writer.write(frame)
+    report = {
+        "video": str(out), "frames": count, "seconds": count / FPS, "size": size, "pasted_back": True, "visible_label": label,
+        "renderer": "plane", **scene.notes,
+    }  # fmt: skip
+    write_json(out.with_name(f"{out.stem}.report.json"), report)
+    return report
+
+
+def drawn(loaded: Avatar, scene: Scene) -> Iterator[np.ndarray]:
+    """The finished frames, uint8 [H, W, 3], one after the other; holds one batch of them at a time."""
+    pose, _ = pose_free(loaded.dataset.points, loaded.person.shape)
+    steady = pose.smoothed()[scene.numbers]
+    placement = place(steady, anchor(loaded.person.shape))
+    points = placement.to_region(steady.project(loaded.person.motion(scene.lower))[..., :2])
+    pictures = base_frames.read(loaded.dataset.frames, scene.numbers)
+    painter = _Painter(loaded)
+    for start in range(0, len(scene.numbers), BATCH):
+        part = slice(start, start + BATCH)
+        frames = [frame for _, frame in zip(range(len(scene.numbers[part])), pictures, strict=False)]
+        yield from painter.paint(np.stack(frames), placement[part], points[part], scene.lower[part])
+
+
+class _Painter:
+    """The renderer with what it needs for every batch."""
+
+    def __init__(self, loaded: Avatar) -> None:
+        self.plane, size = loaded.plane, loaded.plane.dims.size
+        self.device = next(loaded.plane.parameters()).device
+        self.visible, self.coordinates = visible_mask(size).to(self.device), grid(size // 2).to(self.device)
+
+    @torch.inference_mode()
+    def paint(self, frames: np.ndarray, placement: Placement, points: Array, lower: Array) -> Iterator[np.ndarray]:
+        regions = extract(torch.from_numpy(frames), placement, self.plane.dims.size).to(self.device) / 255
+        heat = heat_maps(torch.from_numpy(points).to(self.device), self.coordinates)
+        surroundings = (regions - self.plane.mean_picture) * self.visible
+        pictures = self.plane(surroundings, heat, torch.from_numpy(lower).to(self.device)).float().cpu()
+        for i, frame in enumerate(frames):
+            yield paste(frame, pictures[i : i + 1], placement[i : i + 1])
+
+
+def _copy(frames: Path, numbers: np.ndarray, sound: Array, out: Path) -> None:
+    """The real frames of these numbers with their sound."""
+    with ExitStack() as stack:
+        wav = Path(stack.enter_context(TemporaryDirectory(prefix="geneface-"))) / "sound.wav"
+        audio.write_wav(wav, sound)
+        pictures = base_frames.read(frames, numbers)
+        first = next(pictures)
+        writer = stack.enter_context(
+            video.Writer(out, first.shape[1], first.shape[0], audio=wav, crf=SCORED_CRF, generated=False)
+        )
+        writer.write(first)
+        for frame in pictures:
+            writer.write(frame)
+
+
+def write_sheet(film: Path, target: Path) -> None:
+    """A contact sheet of the finished video as PNG."""
+    sheet.contact_sheet(target, film)

@@ -1,0 +1,90 @@
+"""Speech features behind one port, 50 a second: exactly two for each video frame.
+
+`mel` is always there: 80 log-mel bands, window 25 ms, hop 320 samples at 16 kHz (HTK mel scale, 60-7,600 Hz), its loudness
+levelled over the utterance.
+`whisper` is the encoder of Whisper-base when its weights are there (geneface/whisper.py).
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from geneface.geometry import Array
+from media.clock import SAMPLE_RATE, frame_count
+from steps.errors import InputError
+
+HOP = 320
+"""Samples from one feature to the next."""
+WINDOW = 400
+FFT = 512
+BANDS = 80
+LOWEST, HIGHEST = 60.0, 7_600.0
+
+
+class AudioFeatures(Protocol):
+    """Turns sound into features of a fixed rate; `name` and `dim` are stored with what was trained on them."""
+
+    name: str
+    dim: int
+
+    def __call__(self, samples: Array) -> Array:
+        """samples [N] at 16 kHz, -1 to 1, to [2 * frame_count(N), dim]."""
+        raise NotImplementedError
+
+
+class Mel:
+    """Log-mel bands, each utterance with mean 0 and deviation 1 over all bands of what is not silence."""
+
+    name, dim = "mel", BANDS
+
+    def __call__(self, samples: Array) -> Array:
+        return levelled(log_mel(samples))
+
+
+def features_named(name: str) -> AudioFeatures:
+    """The extractor of this name. Raises InputError `weights_missing` when it needs weights that are not there."""
+    if name == "mel":
+        return Mel()
+    if name == "whisper":
+        from geneface.whisper import Whisper  # noqa: PLC0415 - only who asks for it loads its weights
+
+        return Whisper.load()
+    raise InputError(
+        "audio_features_unknown", f"This model was trained on audio features called {name!r}, which this version does not know."
+    )
+
+
+def mel_filters() -> Array:
+    """Triangles [BANDS, FFT // 2 + 1] evenly spaced on the HTK mel scale, each of area 1 in bins."""
+    to_mel = 2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)
+    edges = 700 * (10 ** (np.linspace(*to_mel, BANDS + 2) / 2595) - 1)
+    bins = np.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    return (triangles / np.maximum(triangles.sum(1, keepdims=True), 1e-3)).astype(np.float32)
+
+
+def log_mel(samples: Array) -> Array:
+    """[2 * frame_count(N), BANDS]: natural log of mel power; row k is centred on sample (k + 1/2) * HOP."""
+    count = 2 * frame_count(len(samples))
+    padded = np.zeros(count * HOP + WINDOW, np.float32)
+    start = (WINDOW - HOP) // 2
+    padded[start : start + len(samples)] = samples[: count * HOP]
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    filters = mel_filters().T
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
+    rows = []
+    for block in range(0, count, 4096):
+        power = np.abs(np.fft.rfft(frames[block : block + 4096] * window, FFT)) ** 2
+        rows.append(np.log(power.astype(np.float32) @ filters + 1e-8))
+    return np.concatenate(rows).astype(np.float32)
+
+
+def levelled(mel: Array) -> Array:
+    """Log-mel [T, BANDS] less each band's mean over the speech in it, floored 60 dB under the loudest, in units of 2 nepers."""
+    floored = np.maximum(mel, np.percentile(mel, 99.5) - 13.8)
+    energy = floored.mean(1)
+    loud = energy > (np.percentile(energy, 10) + np.percentile(energy, 95)) / 2
+    mean = floored[loud].mean(0) if loud.any() else floored.mean(0)
+    return ((floored - mean) / 2.0).astype(np.float32)
