@@ -45,7 +45,7 @@ weights: setup
 	@$(PYTHON) -m steps.weights $(filter-out $@,$(MAKECMDGOALS))
 
 test: dev
-	@$(PYTHON) -m pytest -m 'not slow'
+	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: dev
 	@$(PYTHON) -m pytest -m slow --timeout 1800

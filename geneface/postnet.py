@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from geneface.geometry import Array, smooth
+from geneface.geometry import Array
 from geneface.person import Person, aperture
 from media.audio import loudness
 
@@ -17,14 +17,14 @@ SPREAD_RANGE = (0.8, 1.25)
 """The aperture's deviation while speaking, as a share of the person's own, that is left alone."""
 NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
-SMOOTHING = 5
-"""Frames of the Savitzky-Golay window over predicted coefficients."""
 SILENCE_FRAMES = 8
 """Shortest silence that closes the mouth: 0.32 s."""
 CLOSING, OPENING = 4, 3
 """Frames in which the mouth closes after the sound, and opens before it."""
-QUIET_DB, FLOOR_DB = 30.0, 8.0
-"""A frame is silent this far under the speech's level, or less than this over the recording's own floor."""
+QUIET_DB, FLOOR_DB, SURE_DB = 30.0, 6.0, 20.0
+"""A frame is silent this far under the speech's level; or less than this over the recording's own floor, if that is also at
+least the last under the speech.
+"""
 DEAF_DB = -60.0
 
 
@@ -40,8 +40,7 @@ def guard(coefficients: Array, person: Person, samples: Array) -> Guarded:
     """Predicted coefficients [T, K] with the sound they belong to (16 kHz), to the normalised lower face."""
     shut = closed_share(samples, len(coefficients))
     speaking = shut < 0.5
-    steady = smooth(coefficients, SMOOTHING) if len(coefficients) >= SMOOTHING else coefficients
-    scaled, gain = match_amplitude(steady, person, speaking)
+    scaled, gain = match_amplitude(coefficients, person, speaking)
     mixed = scaled + MIX * (embed(scaled, person.bank) - scaled)
     lower = clamp(person.lower_of(mixed), person)
     closed = clamp(person.lower_of(person.closed[None]), person)
@@ -97,7 +96,7 @@ def silent(samples: Array, frames: int) -> np.ndarray:
     heard = loudness(samples)[:frames]
     level[: len(heard)] = heard
     speech, floor = np.percentile(level, 95), np.percentile(level, 5)
-    threshold = max(speech - QUIET_DB, min(floor + FLOOR_DB, speech - QUIET_DB / 2), DEAF_DB)
+    threshold = max(speech - QUIET_DB, min(floor + FLOOR_DB, speech - SURE_DB), DEAF_DB)
     quiet = level < threshold
     padded = np.pad(quiet, 1, mode="edge").astype(int)
     return (padded[:-2] + padded[1:-1] + padded[2:]) >= 2
