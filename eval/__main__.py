@@ -30,7 +30,7 @@ def evaluate(arguments: argparse.Namespace, reporter: Reporter) -> dict[str, Any
     clips = {role: Clip.open(path) for role, path in paths.items() if path}
     arguments.out_json.parent.mkdir(parents=True, exist_ok=True)
     _warn(clips, reporter)
-    result = report.report(measure(clips, reporter), clips, arguments.pasted_back)
+    result = report.report(measure(clips, reporter), clips)
     report.write(result, arguments.out_json)
     return result
 
@@ -57,9 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     for role, what in VIDEOS.items():
         parser.add_argument(f"--{role}", type=Path, metavar="FILE", required=role in (GROUND_TRUTH, PREDICTION), help=what)
     parser.add_argument("--out_json", type=Path, metavar="FILE", required=True, help="where the scores go (stdout has them too)")
-    parser.add_argument(
-        "--pasted_back", action="store_true", help="the rendering is pasted on true frames: say so beside the scores"
-    )
     return parser
 
 

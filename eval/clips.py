@@ -33,14 +33,16 @@ class Clip:
 
     path: Path
     video: VideoStream
+    pasted_back: bool = False
+    """Its own tags say that a rendered face was pasted on true frames."""
 
     @classmethod
     def open(cls, path: Path) -> "Clip":
         """Raises MediaError: what `probe` raises, and `video_missing`."""
-        video = probe(path).video
-        if video is None:
+        info = probe(path)
+        if info.video is None:
             raise VideoMissing(path.name)
-        return cls(path, video)
+        return cls(path, info.video, info.tags.get("pasted_back") == "true")
 
     @property
     def fps(self) -> float:

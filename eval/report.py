@@ -70,7 +70,7 @@ class Figures:
         self.add("ssim", scores.ssim, "frame_too_small" if compared else nothing)
 
 
-def report(measured: Measured, clips: dict[str, Clip], pasted_back: bool) -> dict[str, Any]:
+def report(measured: Measured, clips: dict[str, Clip]) -> dict[str, Any]:
     """The JSON: the six metrics, `face`, `mouth` and a block for each control that was run, `errors`, `details`."""
     errors: dict[str, str] = {}
     whole = Figures("", errors)
@@ -83,7 +83,7 @@ def report(measured: Measured, clips: dict[str, Clip], pasted_back: bool) -> dic
     blocks: dict[str, Any] = {"face": face.values, **_mouths(measured, errors)}
     if SWAP in clips:
         blocks["swap"] = _swap(measured, errors)
-    return {**whole.values, **blocks, "errors": errors, "details": _details(measured, clips, pasted_back)}
+    return {**whole.values, **blocks, "errors": errors, "details": _details(measured, clips)}
 
 
 def _mouths(measured: Measured, errors: dict[str, str]) -> dict[str, Block]:
@@ -137,7 +137,7 @@ def _swap(measured: Measured, errors: dict[str, str]) -> Block:
     return figures.values
 
 
-def _details(measured: Measured, clips: dict[str, Clip], pasted_back: bool) -> dict[str, Any]:
+def _details(measured: Measured, clips: dict[str, Clip]) -> dict[str, Any]:
     prediction = measured.clips[PREDICTION]
     truth = clips[GROUND_TRUTH]
     beside = [clip for role, clip in clips.items() if role in SCORED]
@@ -152,7 +152,7 @@ def _details(measured: Measured, clips: dict[str, Clip], pasted_back: bool) -> d
         "psnr_infinite": bool(prediction.frame.identical) and not prediction.frame.psnrs,
         "resized": any((clip.video.width, clip.video.height) != (truth.video.width, truth.video.height) for clip in beside),
         "paired_by": "time" if Pairing(truth, clips[PREDICTION]).by_time else "index",
-        "pasted_back": pasted_back,
+        "pasted_back": clips[PREDICTION].pasted_back,
         "decoder": DECODER,
         "region_pixels": {"mouth": MOUTH_PIXELS, "face": FACE_PIXELS},
         "units": UNITS,

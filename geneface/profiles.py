@@ -63,9 +63,9 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile("quick", "mel", MotionTraining(150), RendererTraining(600, 128, (24, 48, 96, 128))),
-        Profile("cpu", "best", MotionTraining(400), RendererTraining(1800, 160, (32, 64, 96, 128))),
+        Profile("cpu", "best", MotionTraining(150), RendererTraining(1800, 160, (32, 64, 96, 128))),
         Profile(
-            "gpu", "best", MotionTraining(1200), RendererTraining(12_000, 256, (64, 96, 128, 192), batch=16, learning_rate=2e-3)
+            "gpu", "best", MotionTraining(300), RendererTraining(12_000, 256, (64, 96, 128, 192), batch=16, learning_rate=2e-3)
         ),
     )
 }

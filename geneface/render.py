@@ -14,11 +14,11 @@ import torch
 from geneface import base_frames, driving
 from geneface.avatar import Avatar
 from geneface.dataset import write_json
+from geneface.devices import device_named
 from geneface.geometry import Array
 from geneface.heat import heat_maps
 from geneface.person import pose_free
 from geneface.region import Placement, anchor, extract, grid, paste, place, visible_mask
-from geneface.train import device_named
 from media import audio, sheet, video
 from media.clock import FPS, SAMPLE_RATE, frame_count
 from media.errors import AudioMissing

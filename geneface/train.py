@@ -1,6 +1,5 @@
 """The stage `train`: a dataset folder in, a finished model folder out; goes on from the newest checkpoint by itself."""
 
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from geneface import avatar, checkpoints, loop
 from geneface.checkpoints import Checkpoint
 from geneface.dataset import REPORT, Dataset, write_json
+from geneface.devices import device_named
 from geneface.motion_model import AudioToMotion, MotionDims
 from geneface.motion_training import MotionTrainer, Speech
 from geneface.person import COMPONENTS, Person, pose_free
@@ -26,8 +26,6 @@ from steps.progress import Reporter
 STAGES = (MotionTrainer.name, PlaneTrainer.name)
 CHECKPOINTS = "checkpoints"
 WORK = "work"
-MAX_THREADS = 8
-"""Networks this small gain nothing from more."""
 NARROW_CONTEXT, WIDE_CONTEXT, WIDE = 3, 5, 128
 """Frames that the linear part hears on either side: fewer when features have more than 128 numbers and a reach of their own."""
 
@@ -56,7 +54,8 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
     plan = plan_of(dataset, profile, options.seed, features)
     finished = avatar.manifest_of(out)
     if finished and finished.get("plan") == plan:
-        reporter.message(f"{out} holds this model already", level="info")
+        reporter.message(f"{out} holds this model already")
+        _clean(out)
         return {"model": str(out), "unchanged": True}
     out.mkdir(parents=True, exist_ok=True)
     (out / avatar.MANIFEST).unlink(missing_ok=True)
@@ -67,8 +66,7 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
     report = {**training.run(), "fallbacks": [fallback] if fallback else []}
     write_json(out / REPORT, report)
     avatar.save(out, dataset, training.person, training.motion, training.plane, plan)
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    shutil.rmtree(out / WORK, ignore_errors=True)
+    _clean(out)
     return {"model": str(out), **report}
 
 
@@ -159,19 +157,10 @@ def choose_features(wanted: str) -> tuple[AudioFeatures, str | None]:
         return features_named("mel"), f"audio features: mel instead of whisper ({error.message})"
 
 
-def device_named(name: str) -> torch.device:
-    """`auto` is GENEFACE_DEVICE, or cuda where there is one. On the CPU torch gets all cores that it may use, unless
-    OMP_NUM_THREADS says.
-
-    Raises InputError `device_unavailable`.
-    """
-    if name == "auto":
-        name = os.environ.get("GENEFACE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("device_unavailable", f"The device {name} was asked for, but torch sees no CUDA device here.")
-    if name == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(len(os.sched_getaffinity(0)), MAX_THREADS))
-    return torch.device(name)
+def _clean(out: Path) -> None:
+    """Takes away what only an unfinished training needs."""
+    for name in (CHECKPOINTS, WORK):
+        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _resumable(folder: Path, plan: dict[str, Any], reporter: Reporter) -> Checkpoint | None:

@@ -87,7 +87,7 @@ def _fetch(client: Client, rendered: Json, evaluated: Json, folder: Path) -> dic
 
 
 def _scores(scores: Json) -> Table:
-    mouth, constant = scores["mouth"], scores["constant_mouth"]["mouth"]
+    mouth, constant = scores["mouth"], scores["constant_mouth"]
     table = Table("Held-out tail, driven by its sound", "value", "its own constant mouth", title_justify="left")
     table.add_row("mouth PSNR, dB", _number(mouth["psnr"], 1), _number(constant["psnr"], 1))
     table.add_row("lip aperture r", _number(mouth["aperture_r"], 2), _number(constant["aperture_r"], 2))

@@ -126,7 +126,9 @@ def test_a_talking_face_with_all_controls(tmp_path: Path, capsys: pytest.Capture
     lossy = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "14", "-pix_fmt", "yuv420p"]
     paths = {role: write(tmp_path / f"{role}.mp4", talking(mouth), options=lossy) for role, mouth in videos.items()}
     paths["truth_driven_video"] = write(tmp_path / "again.mp4", talking(truth), options=[*lossy, "-crf", "18"])
-    result = evaluate(tmp_path, capsys, "--pasted_back", **paths)
+    pasted = ["-movflags", "use_metadata_tags", "-metadata", "pasted_back=true"]
+    paths["pred_video"] = write(tmp_path / "pasted.mp4", talking(late), options=[*lossy, *pasted])
+    result = evaluate(tmp_path, capsys, **paths)
     late_mouth, exact, still = result["mouth"], result["truth_driven"], result["constant_mouth"]
     assert set(still) == MOUTH and set(late_mouth) == set(exact) == MOUTH | {"gain_over_constant"}
     assert late_mouth["aperture_lag"] == 2 and 0.7 < late_mouth["aperture_amplitude"] < 1.3

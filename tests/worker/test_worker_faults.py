@@ -1,5 +1,6 @@
 """What happens to a step when the platform is away, changes its mind, or somebody pulls the plug."""
 
+import errno
 import os
 import signal
 import time
@@ -178,10 +179,11 @@ def test_a_worker_started_again_goes_on_with_its_log(training, start, run):
     assert training.gets["/in/dataset/frames.mp4"] == 1
 
 
-def test_a_full_disk_is_named(training, run, tmp_path):
-    own = tmp_path / "pod/work/.worker"
-    own.mkdir(parents=True)
-    (own / "train.jsonl").symlink_to("/dev/full")
+def test_a_full_disk_is_named(training, run, monkeypatch):
+    def full(self, line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("worker.spool.Spool.add", full)
     worker = run(training, "train")
     assert worker.code == 75
     assert worker.words["code"] == "disk_full"
