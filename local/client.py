@@ -39,10 +39,16 @@ class Client:
         return str(asset["id"])
 
     def post(self, path: str, body: Json) -> Json:
-        return _checked(self._http.post(path, json=body))
+        return self._ask("POST", path, json=body)
 
     def get(self, path: str) -> Json:
-        return _checked(self._http.get(path))
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, **content: Any) -> Json:
+        try:
+            return _checked(self._http.request(method, path, **content))
+        except httpx.TransportError as error:
+            raise ApiError(f"the platform at {self._http.base_url} does not answer: {error}") from error
 
     def follow(self, request: str, seen: Callable[[Json], None]) -> Json:
         """Shows `seen` the request until it is final, and returns it."""

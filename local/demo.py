@@ -6,6 +6,8 @@ Everything is asked for by REST, just as a person or a program would: upload, tr
 import getpass
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from local.errors import LocalError
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SAMPLE_CONSENT = {"statement": "The sample talker is a synthetic person who does not exist.", "by": "the project"}
+LINE_SECONDS = 10.0
 Json = dict[str, Any]
 
 
@@ -46,22 +49,38 @@ def run(client: Client, console: Console, folder: Path, video: Path | None, audi
 
 
 def _follow(client: Client, console: Console, title: str, request: Json) -> Json:
-    columns = (
-        TextColumn("{task.description:<11}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=1.0, note="")
-        row = client.follow(request["id"], lambda seen: bar.update(task, completed=seen["progress"], note=_note(seen)))
-        if not console.is_terminal:
-            bar.stop()
+    show = _bar if console.is_terminal else _lines
+    with show(console, title) as seen:
+        row = client.follow(request["id"], seen)
     if row["state"] != "succeeded":
         error = row["error"] or {"code": row["state"], "message": f"the {row['kind']} was {row['state']}"}
         raise LocalError(f"{title} failed: {error['message']} [{error['code']}]")
     return row
+
+
+@contextmanager
+def _bar(console: Console, title: str) -> Iterator[Callable[[Json], None]]:
+    """Shows a request as a live bar."""
+    note = TextColumn("{task.fields[note]}")
+    with Progress(
+        TextColumn("{task.description:<11}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), note, console=console
+    ) as bar:
+        task = bar.add_task(title, total=1.0, note="")
+        yield lambda row: bar.update(task, completed=row["progress"], note=_note(row))
+
+
+@contextmanager
+def _lines(console: Console, title: str) -> Iterator[Callable[[Json], None]]:
+    """Shows a request as lines of a log: one a stage, and one whenever LINE_SECONDS have passed."""
+    said: dict[str, Any] = {"stage": "", "at": 0.0}
+
+    def seen(row: Json) -> None:
+        stage, now = row["stage"] or row["state"], time.monotonic()
+        if stage != said["stage"] or now - said["at"] > LINE_SECONDS:
+            said.update(stage=stage, at=now)
+            console.print(f"{title:<11} {row['progress']:4.0%} {_note(row)}", highlight=False, soft_wrap=True)
+
+    yield seen
 
 
 def _note(row: Json) -> str:

@@ -13,5 +13,9 @@ class FolderError(LocalError):
     """Its state folder cannot be used."""
 
 
+class AlreadyRunningError(FolderError):
+    """A platform already runs on the state folder."""
+
+
 class ServerError(LocalError):
     """An embedded server did not start."""

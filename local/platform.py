@@ -11,6 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import urllib3
+from minio.error import MinioException
+from sqlalchemy.exc import OperationalError
+
 import api.app
 import api.server
 import api.settings
@@ -84,11 +88,7 @@ class Platform:
         controller_settings = controller.settings.Settings(api_url=self.url, **connections)
         database, objects = Database(api_settings.database_url), Objects(api_settings)
         self._stack.callback(database.close)
-        try:
-            migrate.upgrade(database)
-        except SchemaNewerError as error:
-            raise LocalError(error.message) from error
-        objects.ensure_bucket()
+        _prepare(database, objects)
         self._serve(api_settings)
         self._stack.callback(cluster.close)  # while the API still takes the last checkpoints
         self._control(controller.app.Controller(controller_settings, database, objects, cluster))
@@ -143,3 +143,17 @@ class Platform:
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         return thread
+
+
+def _prepare(database: Database, objects: Objects) -> None:
+    """The schema and the bucket. Raises LocalError with one line."""
+    try:
+        migrate.upgrade(database)
+    except SchemaNewerError as error:
+        raise LocalError(error.message) from error
+    except OperationalError as error:
+        raise ServerError(f"the database cannot be used: {str(error.orig).splitlines()[0]}") from error
+    try:
+        objects.ensure_bucket()
+    except (MinioException, urllib3.exceptions.HTTPError) as error:
+        raise ServerError(f"the object storage cannot be used: {str(error).splitlines()[0]}") from error

