@@ -77,12 +77,14 @@ class StepRun:
         """After a failure or a stop: saves the last checkpoint, says the last words (unless `said`), sends the lines left."""
         if self._checkpoints:
             self._checkpoints.close(flush=True)
-        if not said:
-            self._reporting.say(message, "error", code=code)
         try:
-            self._reporting.close(self._saving)
-        except (RefusedError, TryAgainError, StoppedError) as error:
-            echo(say(f"the last lines did not reach the API: {error}", "warning"), {"step": self._step})
+            if not said:
+                self._reporting.say(message, "error", code=code)
+        finally:  # a full disk takes no line; what was said before still goes out
+            try:
+                self._reporting.close(self._saving)
+            except (RefusedError, TryAgainError, StoppedError) as error:
+                echo(say(f"the last lines did not reach the API: {error}", "warning"), {"step": self._step})
 
     def is_published(self) -> bool:
         """Whether the API says that this attempt's result is there."""
