@@ -35,7 +35,7 @@ def test_training(platform: Any, running: Any) -> None:
     made = answer.json()
     assert answer.headers["Location"] == f"/v1/requests/{made['id']}"
     assert made["state"] == "queued" and made["place"] >= 1 and made["attempts"] == []
-    assert made["waiting_reason"] == f"number {made['place']} in the queue"
+    assert made["waiting_reason"] == f"place {made['place']} in the queue"
     spec = row(running, made["id"]).spec
     assert spec["steps"] == ["preprocess", "train"]
     assert (spec["epochs"], spec["profile"], spec["gpu"], spec["seed"]) == (3, "gpu", "h200", 7)
