@@ -85,14 +85,18 @@ def _gpu(_: LocalSettings) -> Finding:
 
 
 def _weights(_: LocalSettings) -> Finding:
-    answer = _ask("import json; from steps import weights; print(json.dumps(weights.status()))")
+    answer = _ask(
+        "import json; from steps import weights; entries = weights.table().values(); "
+        "print(json.dumps({one.name: one.without for one in entries if not (weights.folder() / one.file).is_file()}))"
+    )
     if answer is None:
-        return Finding("weights", "note", "weights.toml was not found", "optional files only; every default works without them")
-    missing = {name: entry["without"] for name, entry in json.loads(answer).items() if not entry["present"]}
+        return Finding("weights", "missing", "weights.toml cannot be read", "it belongs to the repository: check it out again")
+    missing = json.loads(answer)
     if not missing:
         return Finding("weights", "ok", "all of weights.toml")
-    names = ", ".join(missing)
-    return Finding("weights", "note", f"without {names}", f"{'; '.join(missing.values())}. `make weights` brings them")
+    return Finding(
+        "weights", "note", f"without {', '.join(missing)}", f"{'; '.join(missing.values())}. `make weights` brings them"
+    )
 
 
 def _folder(settings: LocalSettings) -> Finding:

@@ -104,12 +104,14 @@ def test_an_embedded_server_that_dies_is_started_again(make_up: Callable[..., Up
     up.avatar("ann")
 
 
-def test_doctor_says_what_is_there(tmp_path: Path) -> None:
+def test_doctor_says_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENEFACE_WEIGHTS_DIR", "/nowhere")
     settings = LocalSettings(home=tmp_path, port=free_port(), local_s3_port=free_port())
     findings = {finding.name: finding for finding in doctor.examine(settings)}
     assert set(findings) == {"Python", "ffmpeg", "GPU", "weights", "state folder", "database", "object storage", "cluster"}
     assert findings["ffmpeg"].level == findings["database"].level == findings["object storage"].level == "ok"
     assert findings["ffmpeg"].found.startswith("7.0.2")
+    assert findings["weights"].found == "without whisper-base"
     assert list(tmp_path.iterdir()) == [], "it changes nothing"
 
 
