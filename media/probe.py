@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from media import ffmpeg
+from media import completeness, ffmpeg
 from media.describe import AudioLine, Description, VideoLine, describe, read_tags
 from media.errors import (
     AudioEmpty,
@@ -33,6 +33,8 @@ _CUT_SECONDS = 0.5
 _CUT_SHARE = 0.05
 _TAGGED = ("mov", "matroska")
 """Containers whose tags are read."""
+_SIZED = ("wav", "w64", "avi")
+"""Containers that say how many bytes they have."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,11 @@ def _probe(path: Path, _version: tuple[int, ...], limits: Limits) -> MediaInfo:
         raise MediaTooLarge(path.name, what=f"a picture of {video.width}×{video.height}", limit=f"{limits.max_pixels:,} pixels")
     if described.seconds and described.seconds > limits.max_seconds:
         raise MediaTooLarge(path.name, what=f"a length of {described.seconds:.0f} s", limit=f"{limits.max_seconds:.0f} s")
+    if described.format == "mov" and completeness.ends_in_a_fragment(path):
+        raise MediaTruncated(path.name, reason="its last fragment is not all there")
     indices = [stream.index for stream in (video, audio) if stream]
     tracks, stderr = _scan(path, indices, limits)
-    info = _assemble(path.name, described, [tracks[index] for index in indices], stderr, limits)
+    info = _assemble(path, described, [tracks[index] for index in indices], stderr, limits)
     return replace(info, tags=_tags(path, limits)) if described.format in _TAGGED else info
 
 
@@ -206,7 +210,8 @@ def _packet(line: bytes, indices: list[int], tracks: dict[int, _Track]) -> bool:
     return True
 
 
-def _assemble(name: str, described: Description, tracks: list[_Track], stderr: str, limits: Limits) -> MediaInfo:
+def _assemble(path: Path, described: Description, tracks: list[_Track], stderr: str, limits: Limits) -> MediaInfo:
+    name = path.name
     pairs = dict(zip([kind for kind, line in (("v", described.video), ("a", described.audio)) if line], tracks, strict=True))
     if described.audio and not len(pairs["a"].times):
         raise AudioEmpty(name)
@@ -214,7 +219,7 @@ def _assemble(name: str, described: Description, tracks: list[_Track], stderr: s
         raise MediaTruncated(name, reason="its picture track holds no frames")
     start = described.start if described.start is not None else min(min(track.times) for track in tracks)
     ends = [track.ends - start for track in tracks]
-    _check_whole(name, described, ends, stderr)
+    _check_whole(path, described, ends, stderr)
     if max(ends) > limits.max_seconds:
         raise MediaTooLarge(name, what=f"a length of {max(ends):.0f} s", limit=f"{limits.max_seconds:.0f} s")
     video = _video(described.video, pairs["v"], start) if described.video else None
@@ -222,15 +227,19 @@ def _assemble(name: str, described: Description, tracks: list[_Track], stderr: s
     return MediaInfo(described.format, max(ends), video, audio)
 
 
-def _check_whole(name: str, described: Description, ends: list[float], stderr: str) -> None:
-    """A file says how long it is; packets that stop well before that mean that its end is gone."""
+def _check_whole(path: Path, described: Description, ends: list[float], stderr: str) -> None:
+    """A file says how long it is; packets, or bytes, that stop well before that mean that its end is gone."""
+    if described.format in _SIZED:
+        there, share = max(ends), completeness.share_there(path)
+        if share < 1 - _CUT_SHARE or there / share - there > _CUT_SECONDS:
+            raise MediaTruncated(path.name, reason=f"{there:.1f} s of about {there / share:.1f} s are there")
     declared = described.seconds
     if not declared or _ESTIMATED in stderr:
         return
     cut = bool(_CUT.search(stderr))
     there = min(ends) if cut else max(ends)
     if declared - there > (_CUT_SECONDS if cut else max(_CUT_SECONDS, _CUT_SHARE * declared)):
-        raise MediaTruncated(name, reason=f"{there:.1f} s of {declared:.1f} s are there")
+        raise MediaTruncated(path.name, reason=f"{there:.1f} s of {declared:.1f} s are there")
 
 
 def _video(line: VideoLine, track: _Track, start: float) -> VideoStream:

@@ -110,6 +110,35 @@ def test_with_its_index_but_without_its_end(make, name, share):
         probe(cut)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.7])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("a.wav", TONE),
+        ("a.w64", TONE),
+        ("a.avi", (*PICTURE, *TONE)),
+        ("a.mp4", (*PICTURE, *TONE, *H264, "-movflags", "frag_keyframe+empty_moov")),
+        ("a.mp4", (*PICTURE, *TONE, *H264, "-g", 5, "-movflags", "frag_keyframe+empty_moov")),
+    ],
+)
+def test_containers_that_ffmpeg_reads_as_shorter_ones(make, name, arguments, share):
+    whole = make(name, *arguments)
+    assert probe(whole).seconds == pytest.approx(2.0, abs=0.1)
+    cut = whole.with_name("cut.bin")
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    assert code_of(cut) == "media_truncated"
+
+
+@pytest.mark.parametrize("size", [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0"])
+def test_a_wav_from_a_pipe_does_not_know_its_length(make, size):
+    data = make("a.wav", *TONE).read_bytes()
+    start = data.index(b"data")
+    piped = data[:4] + size + data[8 : start + 4] + size.replace(b"\0", b"\xff") + data[start + 8 :]
+    path = make("b.wav", *TONE)
+    path.write_bytes(piped)
+    assert probe(path).seconds == pytest.approx(2.0, abs=0.1)
+
+
 def test_a_huge_picture_is_refused_before_it_is_decoded(make):
     small = make("a.avi", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-c:v", "mjpeg")
     data = small.read_bytes()
