@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from media import ffmpeg
 from media.clock import FPS, SAMPLE_RATE
-from media.errors import AudioEmpty, AudioMissing, AudioSilent, UnsupportedMedia
+from media.errors import AudioEmpty, AudioMissing, AudioSilent, MediaTruncated, UnsupportedMedia
 from media.files import written
 from media.limits import DEFAULT, Limits
 from media.probe import probe
@@ -22,10 +22,12 @@ _FLOOR_DB = -120.0
 def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArray[np.float32]:
     """The first sound track as float32 [N] in −1…1: mono (mean of the channels), at `rate`, on the container's clock.
 
-    Sample 0 is at the container's time 0: a track that starts late is padded, gaps are filled with silence.
+    Sample 0 is at the container's time 0: a track that starts late is padded, gaps and a short end are filled with silence, so
+    that N / `rate` is the track's length.
 
     Raises:
-        MediaError: what `probe` raises, and `audio_missing`, `audio_empty`.
+        MediaError: what `probe` raises, and `audio_missing`, `audio_empty`, `media_truncated` when the sound stops well before
+            the track's end.
     """
     path = Path(path)
     info = probe(path, limits)
@@ -39,10 +41,14 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
         data = b"".join(ffmpeg.chunks(arguments, 1 << 18, stall_seconds=limits.stall_seconds))
     except (ffmpeg.FfmpegError, ffmpeg.StalledError) as error:
         raise UnsupportedMedia(path.name, reason=error.reason) from None
-    samples = np.frombuffer(data, np.float32)[: round(info.audio.seconds * rate)]  # a codec's last block is padded
+    count = round(info.audio.seconds * rate)
+    samples = np.frombuffer(data, np.float32)[:count]  # a codec's last block is padded
     if not len(samples):
         raise AudioEmpty(path.name)
-    return np.clip(np.nan_to_num(samples), -1.0, 1.0)
+    if count - len(samples) > max(rate / 2, 0.05 * count):
+        there, whole = len(samples) / rate, count / rate
+        raise MediaTruncated(path.name, reason=f"only {there:.1f} s of {whole:.1f} s of sound can be decoded")
+    return np.pad(np.clip(np.nan_to_num(samples), -1.0, 1.0), (0, count - len(samples)))
 
 
 def on_clock(rate: int) -> str:

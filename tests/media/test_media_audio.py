@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from media import audio, clock
-from media.errors import AudioSilent
+from media.errors import AudioSilent, MediaTruncated
+from media.probe import probe
 
 SINE = "sine=1000:d=1.5:r={rate}"
 
@@ -42,6 +43,23 @@ def test_mono_is_the_mean_of_the_channels(make):
     one = make("one.wav", "-f", "lavfi", "-i", "aevalsrc='0.5*sin(2*PI*500*t)|0':d=1:s=16000", "-c:a", "pcm_f32le")
     assert np.abs(audio.read(both)).max() == pytest.approx(0.5, abs=0.005)
     assert np.abs(audio.read(one)).max() == pytest.approx(0.25, abs=0.005)
+
+
+def test_sound_that_cannot_be_decoded_to_its_end(make):
+    """The container speaks of two seconds, the coded sound of the second one is garbage."""
+    path = make("a.m4a", "-f", "lavfi", "-i", "sine=440:d=2", "-movflags", "+faststart")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    middle = (start + len(data)) // 2
+    data[middle:] = b"\xff" * (len(data) - middle)
+    path.write_bytes(data)
+    with pytest.raises(MediaTruncated, match=r"of 2\.0 s of sound"):
+        audio.read(path)
+
+
+def test_the_length_is_the_tracks(make):
+    path = make("a.mp3", "-f", "lavfi", "-i", "sine=440:d=2:r=44100")
+    assert len(audio.read(path)) == round(probe(path).audio.seconds * 16_000)
 
 
 def test_wav_there_and_back(tmp_path):
