@@ -1,6 +1,8 @@
 """Where torch computes."""
 
+import math
 import os
+from pathlib import Path
 
 import torch
 
@@ -8,6 +10,8 @@ from steps.errors import InputError
 
 MAX_THREADS = 8
 """Networks this small gain nothing from more."""
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""A container's CPU limit (cgroup v2): microseconds of CPU time, or `max`, in each period of microseconds."""
 
 
 def device_named(name: str) -> torch.device:
@@ -21,5 +25,18 @@ def device_named(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("device_unavailable", f"The device {name} was asked for, but torch sees no CUDA device here.")
     if name == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(len(os.sched_getaffinity(0)), MAX_THREADS))
-    return torch.device(name)
+        torch.set_num_threads(min(usable_cores(), MAX_THREADS))
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise InputError("device_unavailable", f"There is no device called {name!r}; use auto, cpu or cuda.") from None
+
+
+def usable_cores(quota: Path = QUOTA) -> int:
+    """Cores that this process may run on, less where its container is limited to the time of fewer."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        time, period = quota.read_text("ascii").split()
+        return max(1, min(cores, math.ceil(int(time) / int(period))))
+    except (OSError, ValueError):
+        return cores
