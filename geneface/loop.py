@@ -75,7 +75,8 @@ def train(trained: Trained, place: Place, reporter: Reporter, seed: int, resumed
             )
         if loss is not None:
             losses.append(loss)
-        reporter.progress(f"train {trained.name}", step + 1, trained.steps, loss=float(np.mean(losses)) if losses else math.nan)
+        shown = {"loss": float(np.mean(losses))} if losses else {}  # JSON knows no NaN
+        reporter.progress(f"train {trained.name}", step + 1, trained.steps, **shown)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             save(step + 1)
             saved = time.monotonic()

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,13 +36,10 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be drawn: base frame numbers [T], the normalised lower face for each [T, 111], the sound [N], and notes for
-    the report.
-    """
+    """What is to be drawn: base frame numbers [T], the normalised lower face for each [T, 111], and notes for the report."""
 
     numbers: np.ndarray
     lower: Array
-    sound: Array
     notes: dict[str, Any]
 
 
@@ -56,9 +54,9 @@ def render_audio(model: Path, recording: Path, out: Path, seed: int, device: str
     count, total = frame_count(len(sound)), len(loaded.dataset)
     start = int(rng.integers(0, max(1, total - count)))
     lower, notes = driving.predicted(loaded, sound, seed)
-    scene = Scene(base_frames.mirrored(total, start, count), lower, sound, {"motion": "predicted", "base_start": start, **notes})
+    scene = Scene(base_frames.mirrored(total, start, count), lower, {"motion": "predicted", "base_start": start, **notes})
     label = os.environ.get("GENEFACE_VISIBLE_LABEL", "on").lower() not in ("off", "0", "false", "no")
-    return _film(loaded, scene, out, reporter, label=label, crf=None)
+    return _film(loaded, scene, recording, out, reporter, label=label, crf=None)
 
 
 def render_held_out(model: Path, motion: str, out: Path, seed: int, device: str, reporter: Reporter) -> dict[str, Any]:
@@ -70,22 +68,21 @@ def render_held_out(model: Path, motion: str, out: Path, seed: int, device: str,
     if not len(numbers):
         raise InputError("video_too_short", "the video has no held-out part to render.")
     lower, notes = driving.held_out(loaded, motion, sound, seed)
-    scene = Scene(numbers, lower, sound, {"motion": motion, "split": "val", **notes})
+    scene = Scene(numbers, lower, {"motion": motion, "split": "val", **notes})
     _copy(data.frames, numbers, sound, out.with_suffix(".truth.mp4"))
     if motion == "swap":
         driver = np.arange(len(numbers)) + notes["driver_start"]
         heard = data.sound()[driver[0] * SAMPLES_PER_FRAME : (driver[-1] + 1) * SAMPLES_PER_FRAME]
         _copy(data.frames, driver, heard, out.with_suffix(".driver.mp4"))
-    return _film(loaded, scene, out, reporter, label=False, crf=SCORED_CRF)
+    with _as_file(sound) as heard:
+        return _film(loaded, scene, heard, out, reporter, label=False, crf=SCORED_CRF)
 
 
-def _film(loaded: Avatar, scene: Scene, out: Path, reporter: Reporter, label: bool, crf: int | None) -> dict[str, Any]:
+def _film(
+    loaded: Avatar, scene: Scene, sound: Path, out: Path, reporter: Reporter, label: bool, crf: int | None
+) -> dict[str, Any]:
     size, count = loaded.dataset.size, len(scene.numbers)
-    tags = {"pasted_back": "true"}
-    with ExitStack() as stack:
-        sound = Path(stack.enter_context(TemporaryDirectory(prefix="geneface-"))) / "sound.wav"
-        audio.write_wav(sound, scene.sound)
-        writer = stack.enter_context(video.Writer(out, size, size, audio=sound, crf=crf, label=label, tags=tags))
+    with video.Writer(out, size, size, audio=sound, crf=crf, label=label, tags={"pasted_back": "true"}) as writer:
         for frame in reporter.track(drawn(loaded, scene), "render", count):
             check_stop()
             writer.write(frame)
@@ -131,17 +128,21 @@ class _Painter:
 
 def _copy(frames: Path, numbers: np.ndarray, sound: Array, out: Path) -> None:
     """The real frames of these numbers with their sound."""
-    with ExitStack() as stack:
-        wav = Path(stack.enter_context(TemporaryDirectory(prefix="geneface-"))) / "sound.wav"
-        audio.write_wav(wav, sound)
-        pictures = base_frames.read(frames, numbers)
-        first = next(pictures)
-        writer = stack.enter_context(
-            video.Writer(out, first.shape[1], first.shape[0], audio=wav, crf=SCORED_CRF, generated=False)
-        )
-        writer.write(first)
-        for frame in pictures:
+    pictures = base_frames.read(frames, numbers)
+    first = next(pictures)
+    height, width = first.shape[:2]
+    with _as_file(sound) as heard, video.Writer(out, width, height, audio=heard, crf=SCORED_CRF, generated=False) as writer:
+        for frame in chain([first], pictures):
             writer.write(frame)
+
+
+@contextmanager
+def _as_file(samples: Array) -> Iterator[Path]:
+    """The samples as a wav that is gone after the block."""
+    with TemporaryDirectory(prefix="geneface-") as folder:
+        path = Path(folder) / "sound.wav"
+        audio.write_wav(path, samples)
+        yield path
 
 
 def write_sheet(film: Path, target: Path) -> None:

@@ -1,5 +1,7 @@
 """The stage `train`: a dataset folder in, a finished model folder out; goes on from the newest checkpoint by itself."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,7 +125,7 @@ class _Training:
         placement = place(self.pose, anchor(self.person.shape))
         points = placement.to_region(self.pose.project(self.person.motion(self.lower))[..., :2])
         (self.out / WORK).mkdir(exist_ok=True)
-        store = self.out / WORK / f"regions-{settings.size}.npy"
+        store = self.out / WORK / f"regions-{settings.size}-{_digest(self.plan['dataset'])}.npy"
         regions = unpack_regions(self.dataset.frames, placement, settings.size, store, self.reporter)
         dims = PlaneDims(settings.size, settings.widths, motion=self.lower.shape[1])
         trainer = PlaneTrainer(Views(regions, points, self.lower), dims, settings, self.device)
@@ -173,6 +175,11 @@ def _resumable(folder: Path, plan: dict[str, Any], reporter: Reporter) -> Checkp
         return None
     reporter.message(f"going on from {found.name}")
     return found
+
+
+def _digest(values: dict[str, Any]) -> str:
+    """Twelve characters that name these values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

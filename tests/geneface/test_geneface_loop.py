@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -72,11 +73,12 @@ def test_a_loss_that_is_no_number_changes_nothing(tmp_path):
 
 
 def test_a_training_of_nothing_but_nan_gives_up(tmp_path):
-    toy = Toy()
+    toy, lines = Toy(), io.StringIO()
     toy.bad = frozenset(range(1000))
     with pytest.raises(TryAgainError) as raised:
-        loop.train(toy, place(tmp_path), Reporter(), 0)
+        loop.train(toy, place(tmp_path), Reporter(lines), 0)
     assert raised.value.code == "training_diverged"
+    assert lines.getvalue() and "NaN" not in lines.getvalue()
 
 
 def test_sigterm_leaves_a_checkpoint(tmp_path, monkeypatch):

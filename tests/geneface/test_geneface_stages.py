@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_a_rendering_is_as_long_as_the_sound(model, tmp_path, seconds):
     assert report["visible_label"] and json.loads((tmp_path / "o.report.json").read_text()) == report
 
 
+def test_a_rendering_sounds_as_its_recording(model, tmp_path):
+    """The method hears 16 kHz; people hear what was recorded."""
+    time = np.arange(48_000) / 48_000
+    bright = 0.3 * np.sin(2 * np.pi * 11_000 * time) + 0.2 * np.sin(2 * np.pi * 300 * time)
+    audio.write_wav(tmp_path / "a.wav", bright, 48_000)
+    render.render_audio(model, tmp_path / "a.wav", tmp_path / "o.mp4", 0, "cpu", Reporter())
+    spectrum = np.abs(np.fft.rfft(audio.read(tmp_path / "o.mp4", 48_000)[:48_000]))
+    assert spectrum[10_990:11_010].max() > 0.8 * spectrum[290:310].max()
+
+
+def test_another_dataset_of_the_same_length_brings_its_own_pictures(data, tmp_path, tiny_profile, monkeypatch):
+    """A training that was killed before its first checkpoint leaves the regions that it had taken out."""
+    _stop_in(monkeypatch, "plane", 0)
+    other = write_dataset(tmp_path / "other", seed=4)
+    for source in (other, data):
+        with pytest.raises(KeyboardInterrupt):
+            train.train(source, tmp_path / "model", train.Options(tiny_profile, device="cpu"), Reporter())
+        shutil.rmtree(tmp_path / "model" / "checkpoints")
+    first, second = (np.load(path) for path in sorted((tmp_path / "model" / "work").glob("*.npy")))
+    assert first.shape == second.shape and not np.array_equal(first, second)
+
+
 def test_the_label_can_be_turned_off_and_the_seed_chooses_the_frames(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GENEFACE_VISIBLE_LABEL", "off")
     audio.write_wav(tmp_path / "a.wav", sound(signal(30, seed=7)))
@@ -124,7 +147,7 @@ def test_the_drawn_mouth_follows_its_driver_and_not_its_frame(model):
 
 
 def _scene(lower):
-    return render.Scene(np.arange(20), np.repeat(lower[None], 20, 0), np.zeros(1, np.float32), {})
+    return render.Scene(np.arange(20), np.repeat(lower[None], 20, 0), {})
 
 
 def test_train_and_render_need_no_landmark_library(data, model, tmp_path):
@@ -184,6 +207,11 @@ def test_the_command_line_says_what_it_does(tmp_path, capfd):
     assert (code, words["code"]) == (64, "unsupported_media") and not (tmp_path / "d").exists()
     code, _, words = geneface(capfd, "train", "--data", tmp_path, "--out", tmp_path / "o")
     assert (code, words["code"]) == (64, "dataset_incomplete") and not (tmp_path / "o").exists()
+
+
+def test_a_device_that_does_not_exist_is_refused(data, tmp_path, capfd):
+    code, _, words = geneface(capfd, "train", "--data", data, "--out", tmp_path / "o", "--device", "gpu7")
+    assert (code, words["code"]) == (64, "device_unavailable")
 
 
 def test_asking_which_dataset_would_come_out_is_quick():
