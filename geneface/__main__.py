@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from geneface.profiles import PROFILES
+from geneface.profiles import MOTIONS, PROFILES
 from steps.program import run
 from steps.progress import Reporter
 
@@ -33,12 +33,7 @@ def parser() -> argparse.ArgumentParser:
     what = add.add_mutually_exclusive_group(required=True)
     what.add_argument("--audio", type=Path)
     what.add_argument("--split", choices=("val",))
-    add.add_argument(
-        "--motion",
-        choices=("truth", "predicted", "constant", "swap"),
-        default="predicted",
-        help="what drives a held-out rendering",
-    )
+    add.add_argument("--motion", choices=MOTIONS, default="predicted", help="what drives a held-out rendering")
     add.add_argument("--out", type=Path, required=True, help="the mp4")
     add.add_argument("--contact_sheet", type=Path, help="also write frames of the result as one PNG")
     add.add_argument("--device", default="auto")

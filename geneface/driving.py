@@ -55,7 +55,7 @@ def held_out(loaded: Avatar, motion: str, sound: Array, seed: int) -> tuple[Arra
     """The normalised lower face [tail, 111] for the held-out tail and what a report says about it; `motion` is one of
     profiles.MOTIONS.
 
-    `constant` is the mean; `swap` is the true motion of another stretch. Raises InputError `video_too_short` when there is none.
+    `constant` is the mean; `swap` is the true motion of another stretch.
     """
     trained, total = loaded.dataset.trained, len(loaded.dataset)
     if motion == "predicted":
@@ -65,7 +65,5 @@ def held_out(loaded: Avatar, motion: str, sound: Array, seed: int) -> tuple[Arra
     real = truth(loaded)
     if motion == "truth":
         return real[trained:], {}
-    if 2 * (total - trained) > total:
-        raise InputError("video_too_short", "the video is too short for a swap control.")
     start = swap_driver(aperture(loaded.person.motion(real)), trained)
     return real[start : start + total - trained], {"driver_start": start}

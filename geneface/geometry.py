@@ -37,7 +37,7 @@ class Pose:
 
     def project(self, shape: Array) -> Array:
         """Face units [T, N, 3] (or [N, 3], the same in every frame) to picture pixels [T, N, 3]."""
-        turned = np.einsum("tij,...nj->tni" if shape.ndim == 2 else "tij,tnj->tni", self.rotation, shape)
+        turned = np.einsum("tij,nj->tni" if shape.ndim == 2 else "tij,tnj->tni", self.rotation, shape)
         return (self.scale[:, None, None] * turned + self.translation[:, None]).astype(np.float32)
 
     def remove(self, points: Array) -> Array:

@@ -33,7 +33,7 @@ class AudioFeatures(Protocol):
 
 
 class Mel:
-    """Log-mel bands, each utterance with mean 0 and deviation 1 over all bands of what is not silence."""
+    """Log-mel bands, their mean over the utterance's speech taken away (`levelled`)."""
 
     name, dim = "mel", BANDS
 
