@@ -45,6 +45,11 @@ class Clip:
         return cls(path, info.video, info.tags.get("pasted_back") == "true")
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        return self.video.width, self.video.height
+
+    @property
     def fps(self) -> float:
         """Frames a second; the usual rate where the time stamps are too coarse to tell it from the one measured."""
         nearest = self._usual()
@@ -62,8 +67,8 @@ class Clip:
         return self.video.fps**2 * _STAMP / max(self.video.frames - 1, 1)
 
     def frames(self, limits: Limits = DEFAULT) -> Generator[Frame, None, None]:
-        """All frames, uint8 [H, W, 3] RGB. Raises MediaError `unsupported_media` when none, or not all, can be decoded."""
-        width, height = self.video.width, self.video.height
+        """All frames, uint8 [H, W, 3] RGB. Raises MediaError `unsupported_media` when none can be decoded, or ffmpeg gives up."""
+        width, height = self.size
         chain = f"scale={width}:{height}:flags=bicubic:in_color_matrix=bt601,format=rgb24"
         options = ["-loglevel", "error", "-map", f"0:{self.video.index}", "-fps_mode", "passthrough", "-vf", chain]
         arguments = [*ffmpeg.source(self.path, limits), *options, "-f", "rawvideo", "-"]
@@ -96,7 +101,6 @@ class Pairing:
 def pairs(truth: Clip, other: Clip) -> Iterator[tuple[int, Frame, Frame]]:
     """(index of the true frame, true frame, other frame in the true frame's size), until one of the two ends."""
     pairing = Pairing(truth, other)
-    size = truth.video.width, truth.video.height
     with closing(truth.frames()) as true_frames, closing(other.frames()) as other_frames:
         at, true_frame = 0, next(true_frames)
         for number, frame in enumerate(other_frames):
@@ -105,4 +109,4 @@ def pairs(truth: Clip, other: Clip) -> Iterator[tuple[int, Frame, Frame]]:
                 if following is None:
                     return
                 at, true_frame = at + 1, following
-            yield at, true_frame, resized(frame, *size)
+            yield at, true_frame, resized(frame, *truth.size)

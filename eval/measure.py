@@ -100,7 +100,7 @@ def measure(clips: Mapping[str, Clip], reporter: Reporter) -> Measured:
         if role in SCORED:
             compared[role] = _compare(truth, clip, face, role, count)
         elif role != GROUND_TRUTH and face:
-            compared[role] = _watch(truth, clip, face.crop if role == SWAP else None, count)
+            compared[role] = _watch(truth, clip, face.crop if role == SWAP and clip.size == truth.size else None, count)
     count.finish()
     return Measured(face, no_face, compared)
 

@@ -150,7 +150,7 @@ def _details(measured: Measured, clips: dict[str, Clip]) -> dict[str, Any]:
         "frames_without_face": without if measured.face else None,
         "psnr_identical_frames": prediction.frame.identical,
         "psnr_infinite": bool(prediction.frame.identical) and not prediction.frame.psnrs,
-        "resized": any((clip.video.width, clip.video.height) != (truth.video.width, truth.video.height) for clip in beside),
+        "resized": any(clip.size != truth.size for clip in beside),
         "paired_by": "time" if Pairing(truth, clips[PREDICTION]).by_time else "index",
         "pasted_back": clips[PREDICTION].pasted_back,
         "decoder": DECODER,
