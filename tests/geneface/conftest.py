@@ -1,11 +1,13 @@
 """A small dataset and a model trained on it, made once for this room's tests."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as geneface/__init__.py has it, which comes after torch here
 
 import torch
 from geneface_person import write_dataset

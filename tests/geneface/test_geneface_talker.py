@@ -33,7 +33,7 @@ def r(first, second):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not TALKER.exists(), reason="the sample talker is not there")
 def test_the_talker_passes_its_bars(renderings):
     gaps, tremble = renderings
