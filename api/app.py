@@ -8,6 +8,7 @@ from typing import Any
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from api import assets, attempts, avatars, events, health, logs, problems, requests, submissions
 from api.bodies import AssetBody
@@ -41,9 +42,10 @@ def create(settings: Settings) -> FastAPI:
         platform.changes.stop()
         database.close()
 
-    app = FastAPI(
-        title="GeneFace platform", version=_version(), description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
-    )
+    app = FastAPIOffline(  # FastAPI's own /docs would load its scripts from elsewhere
+        title="GeneFace platform", version=_version(), description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False,
+        redoc_url=None,
+    )  # fmt: skip
     app.state.platform = platform
     for room in (submissions, requests, events, logs, avatars, assets, attempts, health):
         app.include_router(room.router)

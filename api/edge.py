@@ -18,6 +18,8 @@ _access = logging.getLogger("api.access")
 
 UPLOADS = "/v1/assets"
 """Where a body may be larger: that endpoint keeps its own limit."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Others are counted as one: a client may send any word, and each would be a series of its own for good."""
 
 
 class Edge:
@@ -42,7 +44,7 @@ class Edge:
     async def _answer(self, exchange: "_Exchange") -> None:
         scope = exchange.scope
         try:
-            if exchange.limit is not None and _length(scope) > exchange.limit:
+            if exchange.limit is not None and announced_length(scope) > exchange.limit:
                 await problems.answer(BodyTooLargeError())(scope, exchange.receive, exchange.send)
                 return
             await self.app(scope, exchange.receive, exchange.send)
@@ -58,7 +60,7 @@ class Edge:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self.measures.answered(scope["method"], route, status, seconds)
+        self.measures.answered(scope["method"] if scope["method"] in METHODS else "other", route, status, seconds)
         if route in ("/healthz", "/readyz", "/metrics") and status < 400:
             return
         fields = {
@@ -103,6 +105,7 @@ def _is_upload(scope: Scope) -> bool:
     return bool(scope["method"] == "POST" and scope["path"] == UPLOADS and form)
 
 
-def _length(scope: Scope) -> int:
+def announced_length(scope: Scope) -> int:
+    """Content-Length; 0 without one that can be read."""
     value = Headers(scope=scope).get("content-length", "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else 0

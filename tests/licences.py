@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "requirements" / "LICENCES.md"
 
 BRINGS = {
+    "fastapi-offline": "Swagger UI, Apache-2.0; ReDoc, MIT",
     "imageio-ffmpeg": "the program ffmpeg 7.0.2, GPL-3.0-or-later: started as a process, never linked",
     "mediapipe": "face detection, face mesh and segmentation models, Apache-2.0; OpenCV, Apache-2.0",
     "matplotlib": "DejaVu fonts (Bitstream Vera licence), AGG, FreeType",

@@ -1,5 +1,6 @@
 """Requests as people see them: lists, one, cancel; avatars."""
 
+import re
 from typing import Any
 
 import httpx
@@ -100,3 +101,20 @@ def test_operation(client: httpx.Client) -> None:
     assert 'geneface_http_answers_total{method="GET",route="/healthz",status="200"}' in text
     assert "geneface_database_up 1.0" in text and "geneface_queue_age_seconds" in text
     assert 'geneface_requests{kind="training",state="queued"}' in text
+    client.request("BREW", "/healthz")
+    text = client.get("/metrics").text
+    assert 'method="other"' in text and "BREW" not in text, "nobody outside can make new series"
+
+
+def test_the_documentation_is_served_by_ourselves(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    references = re.findall(r"""(?:src|href)=["']([^"']+)|url: '([^']+)""", page.text)
+    found = {address for pair in references for address in pair if address}
+    assert {address.rsplit("/", 1)[-1] for address in found} >= {"swagger-ui-bundle.js", "swagger-ui.css", "openapi.json"}
+    for address in found:
+        assert address.startswith("/") and not address.startswith("//"), address
+        assert client.get(address).status_code == 200, address
+    style = client.get(next(address for address in found if address.endswith(".css"))).text
+    assert not re.search(r"""url\((?!["']?data:)|@import""", style)
+    assert client.get("/redoc").status_code == 404, "FastAPI's own would load its script from elsewhere"
