@@ -5,14 +5,12 @@ import signal
 import sys
 from contextlib import suppress
 
-from pydantic import ValidationError
-
 from api import errors
 from api.app import create
 from api.server import Server, listen
 from api.settings import Settings
 from store import logs
-from store.settings import explain
+from store.settings import from_environment
 
 
 def main() -> int:
@@ -22,11 +20,7 @@ def main() -> int:
     if parser.parse_args().command == "errors":
         sys.stdout.write(errors.markdown() + "\n")
         return 0
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        sys.stderr.write("".join(line + "\n" for line in explain(error)))
-        return 2
+    settings = from_environment(Settings)
     logs.configure(settings.log_level)
     try:
         listener = listen(settings)

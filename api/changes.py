@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-import psycopg
-
 from store.database import Database
+from store.logs import first_line
 
 _log = logging.getLogger("api.changes")
 
@@ -73,8 +72,8 @@ class Changes:
                         return
                     if request_id is not None and self._loop is not None:
                         self._loop.call_soon_threadsafe(self._wake, request_id)
-            except psycopg.Error as error:
-                _log.warning("no hints from the database: %s", str(error).strip().splitlines()[0])
+            except Exception as error:
+                _log.warning("no hints from the database: %s", first_line(error))
                 self._ending.wait(RETRY_SECONDS)
 
 

@@ -8,10 +8,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from store import attempts, requests
-from store.database import Database
+from store import requests
+from store.database import AWAY, Database
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # as old as the process: noise
 
@@ -57,8 +56,8 @@ class _Requests(Collector):
         up = GaugeMetricFamily("geneface_database_up", "1: the database answers")
         try:
             with self._database.begin() as session:
-                counts, age = attempts.counts(session), requests.queue_age(session)
-        except (DBAPIError, PoolTimeoutError) as error:
+                counts, age = requests.counts(session), requests.queue_age(session)
+        except (DBAPIError, *AWAY) as error:
             _log.warning("no metrics from the database: %s", type(error).__name__)
             up.add_metric([], 0.0)
             yield up

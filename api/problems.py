@@ -11,20 +11,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from minio.error import MinioException
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ProgrammingError
 from starlette.exceptions import HTTPException
 from urllib3.exceptions import HTTPError
 
 from api import errors
-from store.errors import StoreError
+from store import database
+from store.errors import ObjectNotRemovedError, StoreError
+from store.logs import first_line
 
 _log = logging.getLogger("api.problems")
 
 MEDIA_TYPE = "application/problem+json"
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
-STORAGE_AWAY = (HTTPError, MinioException)
-AWAY = (*DATABASE_AWAY, *STORAGE_AWAY)
+STORAGE_AWAY = (HTTPError, MinioException, ObjectNotRemovedError)
+AWAY = (*database.AWAY, *STORAGE_AWAY)
 """What is raised when a server that the API needs is away; all of it passes."""
 
 Docs = dict[int | str, dict[str, Any]]
@@ -150,17 +150,13 @@ async def _programming(request: Request, error: Exception) -> Response:
 
 
 async def _away(request: Request, error: Exception) -> Response:
-    _log.warning("%s %s: %s", request.method, request.url.path, _first_line(error))
+    _log.warning("%s %s: %s", request.method, request.url.path, first_line(error))
     return answer(away(error))
 
 
 def away(error: Exception) -> errors.ApiError:
     """Which server is away."""
-    return errors.DatabaseUnavailableError() if isinstance(error, DATABASE_AWAY) else errors.StorageUnavailableError()
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return errors.DatabaseUnavailableError() if isinstance(error, database.AWAY) else errors.StorageUnavailableError()
 
 
 def _content(found: errors.Entry, detail: str) -> dict[str, Any]:

@@ -5,8 +5,6 @@ import signal
 import sys
 import threading
 
-from pydantic import ValidationError
-
 from controller.app import Controller
 from controller.cluster import Cluster
 from controller.errors import ClusterError
@@ -14,7 +12,7 @@ from controller.settings import Settings
 from store import logs
 from store.database import Database
 from store.objects import Objects
-from store.settings import explain
+from store.settings import from_environment
 
 
 def main() -> int:
@@ -22,11 +20,7 @@ def main() -> int:
     argparse.ArgumentParser(
         prog="python -m controller", description="Turns requests into Jobs, and Jobs into states. Settings come from GENEFACE_*."
     ).parse_args()
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        sys.stderr.write("".join(line + "\n" for line in explain(error)))
-        return 2
+    settings = from_environment(Settings)
     logs.configure(settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,10 +9,6 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-import psycopg
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 from controller import manifest, observed
 from controller.actions import Action, DeleteJob, Done, Wait
 from controller.cluster import Cluster
@@ -22,7 +18,8 @@ from controller.settings import Settings
 from controller.shell import Shell
 from controller.work_queue import Backoff, WorkQueue
 from store import assets, idempotency, jobs, removals, requests
-from store.database import Database
+from store.database import AWAY, Database
+from store.logs import first_line
 from store.objects import Objects
 
 log = logging.getLogger(__name__)
@@ -36,8 +33,6 @@ ACTIONS = 20
 """Actions about one request before the others have their turn."""
 RETURN = 0.5
 """Seconds until a Job whose deletion was asked for is looked at again, should no hint come."""
-AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
-"""The database does not answer."""
 AWAY_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 """Who deletes a face should not find its objects a minute later."""
@@ -208,7 +203,7 @@ class Controller:
     def _note_away(self, error: Exception) -> None:
         """One line an outage."""
         if not self._away:
-            log.warning("the database does not answer; waiting for it: %s", str(error).splitlines()[0])
+            log.warning("the database does not answer; waiting for it: %s", first_line(error))
         self._away = True
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -80,7 +80,7 @@ def report(
     """Notes how far the run has come; progress never falls. Returns whether it should stop."""
     request, attempt = owned(session, attempt_id, run)
     attempt.reported_at, attempt.step = datetime.now(UTC), step
-    moved = stage not in (None, request.stage)
+    moved = bool(stage) and stage != request.stage
     request.stage = stage or request.stage
     if progress is not None:
         request.progress = max(request.progress, min(progress, 1.0))
@@ -170,12 +170,6 @@ def pinned_dataset(session: Session, request: Request) -> Dataset | None:
 def of_request(session: Session, request: Request) -> list[Attempt]:
     """All attempts, first to last."""
     return list(session.scalars(select(Attempt).where(Attempt.request_id == request.id).order_by(Attempt.number)))
-
-
-def counts(session: Session) -> dict[tuple[str, str], int]:
-    """How many requests there are, by kind and state."""
-    rows = session.execute(select(Request.kind, Request.state, func.count()).group_by(Request.kind, Request.state))
-    return {(kind, state): number for kind, state, number in rows}
 
 
 def _pin(session: Session, request: Request, key: DatasetKey) -> Dataset | None:

@@ -2,14 +2,44 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import create_engine, make_url, text
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 CHANNEL = "geneface_requests"
 CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 30
+"""PostgreSQL ends a statement that takes longer."""
+ANSWER_SECONDS = 35.0
+"""A server that has not even ended the statement by then hangs."""
+AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
+"""What is raised while the database does not answer; it passes."""
+
+_TCP: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""A node that is gone without a word is noticed within a minute; also by whoever only listens."""
+
+Found = TypeVar("Found")
+
+
+class _Driver(psycopg.Connection[Any]):
+    """A connection that gives up a server that hangs: one that is stopped or stuck still answers as far as TCP can tell."""
+
+    answer_seconds: float | None = ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[Found], interval: float = 0.1, timeout: float | None = None) -> Found:
+        try:
+            return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()  # in the middle of a statement: nothing else can be asked of it
+            raise
 
 
 class Database:
@@ -24,8 +54,13 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=CONNECT_SECONDS,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_SECONDS, "options": "-c timezone=UTC -c statement_timeout=30000"},
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s",
+                **_TCP,
+            },
         )
+        event.listen(self.engine, "do_connect", lambda _dialect, _record, _given, named: _Driver.connect(**named))
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
@@ -33,6 +68,19 @@ class Database:
         """A session in one transaction: committed at the end, rolled back on an error."""
         with self._sessions.begin() as session:
             yield session
+
+    @contextmanager
+    def unhurried(self) -> Iterator[Connection]:
+        """A connection in one transaction whose statements may take as long as they need, as migrations do."""
+        with self.engine.begin() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, _Driver)  # noqa: S101 - made above
+            driver.answer_seconds = None
+            try:
+                yield connection
+            finally:
+                del driver.answer_seconds
 
     def ping(self) -> None:
         """Raises sqlalchemy.exc.OperationalError when PostgreSQL does not answer."""
@@ -45,7 +93,7 @@ class Database:
         Hints may be lost: poll as well. Ends with psycopg.OperationalError when the connection breaks.
         """
         dsn = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+        with _Driver.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS, **_TCP) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             yield None
             while True:

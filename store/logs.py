@@ -32,6 +32,11 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+def first_line(error: BaseException) -> str:
+    """What it is and what it says first, for a line of ours: drivers add paragraphs."""
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+
+
 def configure(level: str, file: Path | None = None) -> None:
     """Sends all logs from `level` on to `file`, by default to stderr."""
     handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)

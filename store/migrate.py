@@ -1,5 +1,6 @@
 """Brings a database to this version's schema. `python -m store.migrate` does it for GENEFACE_DATABASE_URL."""
 
+import sys
 from pathlib import Path
 
 from alembic import command
@@ -8,8 +9,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from store.database import Database
+from store.database import AWAY, Database
 from store.errors import SchemaNewerError
+from store.logs import first_line
+from store.settings import DatabaseSettings, from_environment
 
 _LOCK = 0x67656E6566616365
 """PostgreSQL advisory lock, so that several programs that start at once migrate one after the other ("geneface")."""
@@ -17,7 +20,7 @@ _LOCK = 0x67656E6566616365
 
 def upgrade(database: Database) -> None:
     """Applies what is missing, in one transaction. Raises SchemaNewerError for a schema that this version does not know."""
-    with database.engine.begin() as connection:
+    with database.unhurried() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config(connection)
         _check(connection, config)
@@ -55,7 +58,18 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-if __name__ == "__main__":
-    from store.settings import StoreSettings
+def main() -> int:
+    """Exit code 1 when it could not be done, 2 for a wrong setting."""
+    database = Database(from_environment(DatabaseSettings).database_url)
+    try:
+        upgrade(database)
+    except (*AWAY, SchemaNewerError) as error:
+        sys.stderr.write(f"{first_line(error)}\n")
+        return 1
+    finally:
+        database.close()
+    return 0
 
-    upgrade(Database(StoreSettings().database_url))
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ from sqlalchemy import Text, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from store import removals
 from store.database import notify
 from store.errors import RequestNotFoundError
 from store.models import FINAL, Event, Json, Kind, Request, State
@@ -100,6 +101,7 @@ def cancel(session: Session, request_id: UUID, owner: str) -> Request:
     if request.state == State.QUEUED:
         request.state, request.finished_at, request.cancel_requested_at = State.CANCELLED, now, now
         request.waiting_reason = request.next_try_at = None
+        removals.leftovers(session, request)
         record(session, request, "cancelled")
     elif request.state not in FINAL and request.cancel_requested_at is None:
         request.cancel_requested_at = now
@@ -124,6 +126,12 @@ def places(session: Session, ids: list[UUID]) -> dict[UUID, int]:
     place_ = func.row_number().over(order_by=Request.id).label("place")
     queue = select(Request.id, place_).where(Request.state == State.QUEUED).subquery()
     return {id_: number for id_, number in session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(ids)))}
+
+
+def counts(session: Session) -> dict[tuple[str, str], int]:
+    """How many requests there are, by kind and state."""
+    rows = session.execute(select(Request.kind, Request.state, func.count()).group_by(Request.kind, Request.state))
+    return {(kind, state): number for kind, state, number in rows}
 
 
 def queue_age(session: Session) -> float:

@@ -1,7 +1,14 @@
 """Where the database and the objects are; the programs' own settings build on these."""
 
+import sys
+from typing import TypeVar
+
 from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+Chosen = TypeVar("Chosen", bound=BaseSettings)
 
 
 def explain(error: ValidationError, prefix: str = "GENEFACE_") -> list[str]:
@@ -9,12 +16,38 @@ def explain(error: ValidationError, prefix: str = "GENEFACE_") -> list[str]:
     return [f"{prefix}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False)]
 
 
-class StoreSettings(BaseSettings):
-    """Settings of PostgreSQL and S3. Environment prefix `GENEFACE_`."""
+def from_environment(kind: type[Chosen]) -> Chosen:
+    """A program's settings; says on stderr what is wrong with them and ends the program with exit code 2."""
+    try:
+        return kind()
+    except ValidationError as error:
+        sys.stderr.write("".join(line + "\n" for line in explain(error)))
+        raise SystemExit(2) from error
+
+
+class DatabaseSettings(BaseSettings):
+    """Settings of PostgreSQL. Environment prefix `GENEFACE_`."""
 
     model_config = SettingsConfigDict(env_prefix="GENEFACE_", extra="ignore")
 
     database_url: str = Field(description="PostgreSQL: postgresql://user:password@host:5432/name")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: str) -> str:
+        if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql://")
+        value = value.replace("postgres://", "postgresql://", 1)
+        try:
+            make_url(value)
+        except (ArgumentError, ValueError) as error:
+            raise ValueError("must read like postgresql://user:password@host:5432/name") from error
+        return value
+
+
+class StoreSettings(DatabaseSettings):
+    """Settings of PostgreSQL and S3, and the key that the programs share."""
+
     s3_endpoint: str = Field(description="S3 server as pods and the API reach it, e.g. http://minio:9000")
     s3_public_endpoint: str | None = Field(
         None, description="The same server as people's browsers reach it; default: the same name"
@@ -25,13 +58,6 @@ class StoreSettings(BaseSettings):
     s3_bucket: str = Field("geneface", description="The one bucket", min_length=3)
     token_key: SecretStr = Field(description="Signs attempt tokens; the API and the controller share it", min_length=32)
     token_key_previous: SecretStr | None = Field(None, description="Still accepted while the key is being changed", min_length=32)
-
-    @field_validator("database_url")
-    @classmethod
-    def _postgresql(cls, value: str) -> str:
-        if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            raise ValueError("must begin with postgresql://")
-        return value.replace("postgres://", "postgresql://", 1)
 
     @field_validator("s3_endpoint", "s3_public_endpoint")
     @classmethod
