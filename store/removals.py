@@ -1,11 +1,18 @@
 """Deleting objects that no row points at any more: the commit that let go of them left a note, the sweep follows it."""
 
+import logging
+
+from minio.error import S3Error
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from store.database import Database
+from store.errors import ObjectNotRemovedError
+from store.logs import first_line
 from store.models import Attempt, Checkpoint, Dataset, Removal, Request
 from store.objects import Objects, attempt_prefix
+
+log = logging.getLogger(__name__)
 
 
 def leftovers(session: Session, request: Request, keep_attempt: int | None = None) -> None:
@@ -22,11 +29,21 @@ def leftovers(session: Session, request: Request, keep_attempt: int | None = Non
 
 
 def sweep(database: Database, objects: Objects, limit: int = 100) -> int:
-    """Removes the objects of at most `limit` notes, oldest first, and says how many; a note goes once its objects are gone."""
+    """Follows at most `limit` notes, oldest first, and says how many; a note goes once its objects are gone.
+
+    What the object store refuses to delete is left for the next time, and keeps no other from being deleted. Raises urllib3's
+    HTTPError when the object store is away.
+    """
+    followed = 0
     with database.begin() as session:
         query = select(Removal).order_by(Removal.id).limit(limit).with_for_update(skip_locked=True)
         notes = list(session.scalars(query))
         for note in notes:
-            objects.remove(note.prefix, note.keep)
+            try:
+                objects.remove(note.prefix, note.keep)
+            except (S3Error, ObjectNotRemovedError) as error:
+                log.warning("objects stay for now: %s", first_line(error), extra={"prefix": note.prefix})
+                continue
             session.delete(note)
-    return len(notes)
+            followed += 1
+    return followed

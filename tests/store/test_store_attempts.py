@@ -5,11 +5,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from store import attempts, avatars, jobs, removals, requests
 from store.attempts import DatasetKey
 from store.database import Database
-from store.errors import AttemptFinalError, AttemptOwnedError, AttemptStaleError, InUseError
+from store.errors import AttemptFinalError, AttemptOwnedError, AttemptStaleError, InUseError, ObjectNotRemovedError
 from store.models import Kind, Removal, Request, State
 from store.objects import Objects
 
@@ -226,3 +227,61 @@ def test_an_avatar_in_use_stays(database: Database, objects: Objects) -> None:
     with database.begin() as session:
         assert [event.type for event in requests.events(session, first, "local")], "events outlive the request"
         assert requests.events(session, avatar, "local")[0].type == "avatar_deleted"
+
+
+def test_a_cancel_between_two_tries_leaves_nothing_but_the_log(database: Database, objects: Objects) -> None:
+    request = training(database, "gus")
+    attempt = submitted(database, request)
+    claimed(database, attempt)
+    for name in ("log/00-train-00000000.ndjson", "checkpoints/train-5/state"):
+        objects.put(f"requests/{request}/1/{name}", b"x")
+    with database.begin() as session:
+        attempts.publish_checkpoint(session, attempt, "run-1", "train-5", 5, FILES)
+        jobs.requeue(session, request, 1, counted=True, code="crashed", message="crashed", next_try_at=None)
+    with database.begin() as session:
+        row = requests.cancel(session, request, "local")
+        assert attempts.last_checkpoint(session, row) is None
+    while removals.sweep(database, objects):
+        pass
+    assert objects.names(f"requests/{request}/") == [f"requests/{request}/1/log/00-train-00000000.ndjson"]
+
+
+def test_what_cannot_be_deleted_keeps_nothing_else(database: Database, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = objects.remove
+
+    def refusing(prefix: str, keep: list[str]) -> int:
+        if prefix == "locked/":
+            raise ObjectNotRemovedError("locked/a was not removed: AccessDenied")
+        return remove(prefix, keep)
+
+    monkeypatch.setattr(objects, "remove", refusing)
+    objects.put("free/a", b"x")
+    with database.begin() as session:
+        session.add_all([Removal(owner="local", prefix="locked/"), Removal(owner="local", prefix="free/")])
+    while removals.sweep(database, objects):
+        pass
+    assert objects.names("free/") == []
+    with database.begin() as session:
+        assert [row.prefix for row in session.query(Removal)] == ["locked/"]
+        session.query(Removal).delete()
+
+
+def test_deleting_an_avatar_does_not_wait_for_one_that_publishes(database: Database) -> None:
+    request = training(database, "hal")
+    with database.begin() as publishing:
+        requests.locked(publishing, request)
+        with database.begin() as session, pytest.raises(InUseError):
+            session.execute(text("SET LOCAL lock_timeout = '1s'"))
+            avatars.remove(session, "local", "hal")
+
+
+def test_a_stage_without_a_name_is_no_news(database: Database) -> None:
+    request = training(database)
+    attempt = submitted(database, request)
+    claimed(database, attempt)
+    for stage in ("landmarks", "", None, "landmarks"):
+        with database.begin() as session:
+            attempts.report(session, attempt, "run-1", "preprocess", stage, 0.1, None)
+    with database.begin() as session:
+        assert requests.get(session, request, "local").stage == "landmarks"
+        assert [event.type for event in requests.events(session, request, "local")].count("stage") == 1
