@@ -119,6 +119,12 @@ class EpochsInvalidError(ApiError):
     status, code = 422, "epochs_invalid"
 
 
+class GpuUnknownError(ApiError):
+    """There is no GPU class of that name in `GENEFACE_GPU_CLASSES`."""
+
+    status, code = 422, "gpu_unknown"
+
+
 class TextNotSupportedError(ApiError):
     """Rendering from text and voice is not available yet: give `audio`."""
 

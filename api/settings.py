@@ -17,6 +17,7 @@ class Settings(StoreSettings):
     upload_slots: int = Field(8, ge=1, description="Uploads through the API (multipart) that are taken in at once; others wait")
     poll_seconds: float = Field(1.0, gt=0, le=60, description="How often an open event or log stream looks again by itself")
     heartbeat_seconds: float = Field(15.0, gt=0, le=300, description="An event stream is never silent for longer")
+    gpu_classes: dict[str, Any] = Field(default_factory=dict, description="What a request may name as its `gpu`")
     report_seconds: float = Field(2.0, gt=0, le=60, description="How often a worker may report at most")
     shutdown_seconds: int = Field(10, ge=1, description="How long open answers may take when the API is stopped")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

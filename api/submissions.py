@@ -36,15 +36,18 @@ def _docs(*more: errors.Refusal) -> Docs:
 
 @router.post(
     "/v1/trainings", status_code=202, response_model=answers.RequestAnswer, summary="Train an avatar",
-    responses=_docs(errors.ConsentRequiredError, errors.EpochsInvalidError),
+    responses=_docs(errors.ConsentRequiredError, errors.EpochsInvalidError, errors.GpuUnknownError),
 )  # fmt: skip
 def train(body: TrainingBody, here: Here, key: Key = None) -> Response:
     """Makes the avatar of that name, or its next version. A training of the same video finds what was preprocessed before."""
 
     def submit(session: Session) -> Request:
-        video = references.resolve(session, body.video, "inputs/video", moving=True)
+        if body.gpu is not None and body.gpu not in here.settings.gpu_classes:
+            known = ", ".join(sorted(here.settings.gpu_classes)) or "none"
+            raise errors.GpuUnknownError(f"there is no GPU class {body.gpu!r} here; known: {known}")
         consent = {**body.consent.model_dump(), "at": datetime.now(UTC).isoformat()}
-        avatars.ensure(session, OWNER, body.avatar, body.title, consent)
+        avatars.ensure(session, OWNER, body.avatar, body.title, consent)  # locked before its requests, as when it is deleted
+        video = references.resolve(session, body.video, "inputs/video", moving=True)
         spec = {**body.fields(), "inputs": [video.item], "steps": ["preprocess", "train"]}
         uses = [video.mark, f"video:{video.item['sha256']}"]
         return requests.create(session, owner=OWNER, kind=Kind.TRAINING, spec=spec, uses=uses, avatar=body.avatar)

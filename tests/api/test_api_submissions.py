@@ -19,7 +19,8 @@ def row(running: Any, request: str) -> Request:
         return session.scalar(select(Request).where(Request.id == request))
 
 
-def test_training(platform: Any, running: Any) -> None:
+def test_training(platform: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.settings, "gpu_classes", {"h200": {}})
     asset = platform.asset()
     body = {
         "avatar": "ann",
@@ -45,6 +46,14 @@ def test_training(platform: Any, running: Any) -> None:
     with running.database.begin() as session:
         avatar = session.scalar(select(Avatar).where(Avatar.name == "ann"))
     assert avatar.title == "Ann 安" and avatar.consent["by"] == "Ada" and "at" in avatar.consent
+
+
+def test_a_gpu_class_that_nobody_configured(platform: Any) -> None:
+    body = {"avatar": "gpu", "video": {"asset": platform.asset()}, "gpu": "h200", "consent": CONSENT}
+    answer = platform.client.post("/v1/trainings", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "gpu_unknown")
+    assert answer.json()["detail"] == "there is no GPU class 'h200' here; known: none"
+    assert platform.client.get("/v1/avatars/gpu").status_code == 404
 
 
 def test_rendering_pins_the_version(platform: Any, running: Any) -> None:
