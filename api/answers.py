@@ -182,10 +182,12 @@ def of_avatar(row: Avatar, versions: list[AvatarVersion]) -> AvatarAnswer:
 def of_asset(row: Asset, objects: Objects) -> AssetAnswer:
     """With the link that its state calls for."""
     pending = row.state == AssetState.PENDING
-    upload = Upload(url=objects.put_link(row.key, public=True), headers={}, expires_at=datetime.now(UTC) + LINK_LIFE)
+    upload = None
+    if pending:
+        upload = Upload(url=objects.put_link(row.key, public=True), headers={}, expires_at=datetime.now(UTC) + LINK_LIFE)
     return AssetAnswer(
         id=row.id, filename=row.filename, state=AssetState(row.state), format=row.format, size=row.size, sha256=row.sha256,
-        created_at=row.created_at, completed_at=row.completed_at, upload=upload if pending else None,
+        created_at=row.created_at, completed_at=row.completed_at, upload=upload,
         url=None if pending else objects.get_link(row.key, public=True, filename=row.filename),
     )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """/v1/assets: videos and recordings come in, straight to S3 by a link or through the API in one POST."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from api import answers, errors, paging, signatures
 from api.bodies import AssetBody
+from api.edge import announced_length
 from api.idempotency import Answer, Key, once, posting, replayed
 from api.platform import OWNER, Here, Platform
 from api.problems import AWAY, documented, invalid
@@ -28,6 +30,7 @@ _log = logging.getLogger("api.assets")
 PATH = "/v1/assets"
 FORM_OVERHEAD = 1 << 16
 """What a form may have around its file."""
+STALL_SECONDS = 60.0
 
 _KEPT: tuple[errors.Refusal, ...] = (errors.IdempotencyInFlightError, errors.IdempotencyKeyReusedError)
 _CHECKED: tuple[errors.Refusal, ...] = (
@@ -62,10 +65,10 @@ async def create(
     """JSON announces a file: PUT it to `upload.url`, then POST to `…/complete`. A form brings it at once, and it is ready."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        if int(request.headers.get("content-length", "0")) > here.settings.upload_limit + FORM_OVERHEAD:
+        if announced_length(request.scope) > here.settings.upload_limit + FORM_OVERHEAD:
             raise errors.AssetTooLargeError(_limit(here))
         stream = request.stream()
-        form = Form(content_type, lambda: from_thread.run(anext, stream), here.settings.upload_limit)
+        form = Form(content_type, lambda: from_thread.run(_next_chunk, stream), here.settings.upload_limit)
         return await to_thread.run_sync(_take_in, here, key, form, limiter=here.uploads)
     if kind != "application/json":
         raise errors.BodyInvalidError("Content-Type is neither application/json nor multipart/form-data")
@@ -119,6 +122,15 @@ def remove(asset_id: UUID, here: Here) -> None:
     """With its object. Not while a request that reads it is not final."""
     with here.database.begin() as session:
         assets.remove(session, asset_id, OWNER)
+
+
+async def _next_chunk(stream: AsyncIterator[bytes]) -> bytes:
+    """A client that has gone to sleep does not keep its upload slot."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            return await anext(stream)
+    except TimeoutError as error:
+        raise errors.BodyInvalidError(f"nothing came for {STALL_SECONDS:.0f} seconds") from error
 
 
 def _announce(here: Platform, key: str | None, raw: bytes) -> Response:

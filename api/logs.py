@@ -26,9 +26,9 @@ NDJSON = "application/x-ndjson"
 
 @dataclass(frozen=True)
 class _Look:
-    """Parts that were not read yet, and whether there can be more."""
+    """Parts that were not read yet, each with its attempt; the attempt to go on with; whether there can be more."""
 
-    keys: list[str]
+    parts: list[tuple[int, str]]
     attempt: int
     done: bool
 
@@ -72,17 +72,18 @@ async def _follow(here: Platform, request_id: UUID, only: int | None) -> AsyncIt
         async for found in found_again:
             if found is None:
                 continue
-            number = found.attempt
             whole = True
-            for key in found.keys:
+            for attempt, key in found.parts:
                 try:
                     part = await run_in_threadpool(here.objects.get, key)
                 except AWAY:
                     whole = False  # the next look begins with this part
                     break
                 yield part
-                last = key
-            if found.done and whole:
+                number, last = attempt, key
+            if whole and number != found.attempt:
+                number, last = found.attempt, None  # keys are compared within an attempt: /10/ sorts before /9/
+            if whole and found.done:
                 return
 
 
@@ -95,13 +96,12 @@ def _look(here: Platform, request_id: UUID, number: int, last: str | None, only:
     number = number or request.attempt
     if number == 0:
         return _Look([], 0, final)
-    keys = _keys(here, request_id, number, last)
+    parts = [(number, key) for key in _keys(here, request_id, number, last)]
     if only:
-        return _Look(keys, number, final or number in ended)
-    while number < request.attempt:
-        number += 1
-        keys += _keys(here, request_id, number, None)
-    return _Look(keys, number, final)
+        return _Look(parts, number, final or number in ended)
+    for later in range(number + 1, request.attempt + 1):
+        parts += [(later, key) for key in _keys(here, request_id, later, None)]
+    return _Look(parts, max(number, request.attempt), final)
 
 
 def _keys(here: Platform, request_id: UUID, number: int, after: str | None) -> list[str]:

@@ -10,8 +10,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api import assets as endpoints
 from store import assets as rows
 from store import ids
+from store.errors import ObjectNotRemovedError
 
 MP4 = b"\0\0\0\x20ftypisom" + bytes(3000)
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\nfile:///etc/passwd\n"
@@ -206,3 +208,31 @@ def test_an_upload_that_is_cut_off_leaves_nothing(client: httpx.Client, running:
         if not left:
             break
     assert left == []
+
+
+def test_an_upload_that_stalls_gives_its_slot_back(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "STALL_SECONDS", 0.3)
+    host, port = running.url.removeprefix("http://").split(":")
+    head = (
+        b"POST /v1/assets HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="asleep.mp4"\r\n\r\n' + MP4
+    )
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head)
+        answer = b""
+        while b"body_invalid" not in answer:
+            answer += connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400") and b"nothing came for" in answer
+    with running.database.begin() as session:
+        assert "asleep.mp4" not in [row.filename for row in rows.page(session, "local", 100)]
+
+
+def test_an_object_that_cannot_be_removed(client: httpx.Client, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise ObjectNotRemovedError
+
+    monkeypatch.setattr(running.objects, "remove", refuse)
+    asset = announce(client, MP4)
+    put(asset, MP4 + b"x")
+    answer = complete(client, asset)
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")

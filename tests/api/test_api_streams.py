@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from urllib3.exceptions import HTTPError
 
 EVENT_STREAM = {"Accept": "text/event-stream"}
 
@@ -123,6 +124,49 @@ def test_logs(platform: Any, running: Any) -> None:
     assert lines("\n".join(followed)) == ["p9", "p10 again", "中文 ?", "t0", "t1", "second"]
     assert lines(platform.client.get(url, params={"attempt": 1}).text)[-1] == "t1"
     assert lines(platform.client.get(url, params={"follow": True}).text) == ["second"]
+
+
+def test_whoever_follows_misses_nothing_of_many_attempts(platform: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = platform.training("gil")["id"]
+    url = f"{running.url}/v1/requests/{request}/logs"
+    get, refused = running.objects.get, []
+
+    def shaky(key: str) -> bytes:
+        if "/10/" in key and not refused:
+            refused.append(key)
+            raise HTTPError("away")
+        return get(key)
+
+    monkeypatch.setattr(running.objects, "get", shaky)
+
+    def attempt(number: int) -> None:
+        with running.database.begin() as session:
+            session.execute(
+                text("UPDATE requests SET state = 'queued', attempt = :before WHERE id = :id"),
+                {"id": request, "before": number - 1},
+            )
+        worker = platform.worker(request, f"run-{number}")
+        worker.post("claim", step="preprocess")
+        for seq in (0, 1):
+            worker.post("report", step="preprocess", seq=seq, lines=[{"message": f"{number}.{seq}"}])
+
+    followed: list[str] = []
+
+    def follow() -> None:
+        with httpx.stream("GET", url, params={"follow": True}, timeout=20) as answer:
+            followed.extend(line for line in answer.iter_lines() if line)
+
+    attempt(9)
+    thread = threading.Thread(target=follow)
+    thread.start()
+    time.sleep(0.5)
+    attempt(10)
+    attempt(11)
+    with running.database.begin() as session:
+        session.execute(text("UPDATE requests SET state = 'failed' WHERE id = :id"), {"id": request})
+    thread.join(timeout=10)
+    assert not thread.is_alive() and refused
+    assert lines("\n".join(followed)) == ["9.0", "9.1", "10.0", "10.1", "11.0", "11.1"]
 
 
 def test_streams_end_when_the_api_stops(platform: Any, make_settings: Any, serve: Any) -> None:
