@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from controller import local_pod, processes
-from controller.errors import ClusterError
 from controller.local_pod import Ended, Place, Raw, Status
 from controller.processes import Record, Records
 
@@ -128,7 +127,8 @@ class LocalJob:
                 code = guard.wait()
                 code = code if code >= 0 else 128 - code
             end = Ended(code, "Completed" if code == 0 else "Error", self.place.message(name), began, datetime.now(UTC))
-        except (OSError, ClusterError) as error:
+        except Exception as error:  # whatever it was: the Job has to end, or its slot would be lost
+            log.warning("a container could not be run", extra={"job": self.name, "container": name}, exc_info=True)
             end = Ended(CANNOT_START, "StartError", f"the container could not be started: {error}", began, datetime.now(UTC))
         with self._lock:
             self.status.running = None

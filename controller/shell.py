@@ -51,7 +51,8 @@ class Shell:
 
     def look(self, request_id: UUID) -> Action:
         """Does the next thing about the request and says what it was. Raises what database, cluster and objects raise."""
-        sight = self._see(request_id)
+        now = datetime.now(UTC)
+        sight = self._see(request_id, now)
         if sight is None:
             for raw in self._cluster.jobs(request_id):  # the request was deleted, with all that was known of its Jobs
                 self._cluster.delete(raw["metadata"]["name"])
@@ -59,16 +60,18 @@ class Shell:
         for name in sight.strays:
             log.warning("a Job of no attempt is deleted", extra={"request": str(request_id), "job": name})
             self._cluster.delete(name)
-        action = decide.decide(sight.request, sight.attempt, sight.job, sight.pods, datetime.now(UTC), self._limits, sight.queue)
+        action = decide.decide(sight.request, sight.attempt, sight.job, sight.pods, now, self._limits, sight.queue)
         self._carry_out(action, sight)
         if not isinstance(action, Wait | Done):
             self._metrics.actions.labels(type(action).__name__).inc()
             log.info("%s", action, extra={"request": str(request_id), "action": type(action).__name__})
         return action
 
-    def _see(self, request_id: UUID) -> Sight | None:
-        """The database first: what the cluster shows may be newer, and every write is guarded."""
-        now = datetime.now(UTC)
+    def _see(self, request_id: UUID, now: datetime) -> Sight | None:
+        """The database first: what the cluster shows may be newer, and every write is guarded.
+
+        now: the moment that is decided for as well, so that a request is either due or not.
+        """
         with self._database.begin() as session:
             found = jobs.load(session, request_id)
             if found is None:

@@ -105,6 +105,17 @@ def test_full_disk_is_a_container_that_cannot_be_started(cluster: LocalCluster, 
     assert "No space left on device" in end.message
 
 
+def test_whatever_goes_wrong_the_slot_becomes_free(cluster: LocalCluster):
+    for number in (1, 2, 3):
+        job = manifest(f"gf-w-{number}", python("pass"))
+        job["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "A", "value": "\0"}]
+        cluster.create(job, {"token": "t"})
+    for number in (1, 2, 3):
+        _, pod = finished(cluster, f"gf-w-{number}")
+        end = pod.containers[0].terminated
+        assert end is not None and end.reason == "StartError" and "null byte" in end.message
+
+
 def test_killed_process(cluster: LocalCluster):
     cluster.create(manifest("gf-g-1", python("os.kill(os.getpid(), signal.SIGKILL)")), {"token": "t"})
     _, pod = finished(cluster, "gf-g-1")
