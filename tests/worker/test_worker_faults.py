@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from platform_double import until
 
+from worker.spool import Spool
+
 VIDEO = b"a video" * 1000
 DATASET = {"dataset/dataset.json": b"{}", "dataset/frames.mp4": b"frames" * 100}
 
@@ -177,6 +179,26 @@ def test_a_worker_started_again_goes_on_with_its_log(training, start, run):
     assert run(training, "train").code == 0
     assert [line for line in training.lines if "pids" in line] == before
     assert training.gets["/in/dataset/frames.mp4"] == 1
+
+
+def test_a_step_that_nobody_would_hear_of_ends(training, run, monkeypatch):
+    """The reports' own thread meets the full disk, not the step's lines."""
+    full = []
+    cut = Spool.cut
+
+    def once_under_way(self):
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return cut(self)
+
+    def meanwhile():
+        under_way(training)
+        full.append(True)
+
+    monkeypatch.setattr("worker.spool.Spool.cut", once_under_way)
+    worker = run(training, "train", meanwhile, FAKE="long")
+    assert worker.code == 75
+    assert worker.words["code"] == "disk_full"
 
 
 def test_a_full_disk_is_named(training, run, monkeypatch):

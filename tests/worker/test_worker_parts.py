@@ -1,6 +1,8 @@
 """The pure parts: progress, lines, the spool, commands, last words."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,22 @@ def test_a_spool_repeats_until_delivered(tmp_path):
     assert again.behind == 0
 
 
+def test_a_spool_that_could_not_be_cut_is_cut_later(tmp_path, monkeypatch):
+    spool = Spool(tmp_path, "train")
+    spool.add(lines.dump(lines.say("kept")))
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            spool.cut()
+    seq, (line,) = spool.cut()
+    assert (seq, line["message"]) == (1, "kept")
+    assert json.loads((tmp_path / "train.part.json").read_text())["seq"] == 1
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_spool_is_cut_into_parts_that_can_be_sent(tmp_path):
     spool = Spool(tmp_path, "train")
     for i in range(2 * LINES_AT_ONCE + 1):
@@ -145,6 +163,7 @@ def test_unknown_steps_and_missing_inputs():
         (Ending(-11, None, None, ""), 139, "step_crashed"),
         (Ending(-9, None, None, ""), 137, "step_killed"),
         (Ending(1, None, None, "torch.OutOfMemoryError: CUDA out of memory."), 1, "step_killed"),
+        (Ending(1, None, None, "OSError: [Errno 28] No space left on device: 'a.npz'"), 75, "disk_full"),
     ],
 )
 def test_words_of_endings(ending, code, word):
