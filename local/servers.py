@@ -219,10 +219,14 @@ def _is_postgres(process: psutil.Process, folder: Path) -> bool:
 
 
 def _end(process: psutil.Process) -> None:
-    with suppress(psutil.NoSuchProcess):  # it ended by itself
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
+    """SIGTERM, then SIGKILL. Raises psutil.TimeoutExpired when both do nothing."""
+    with suppress(psutil.NoSuchProcess):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            process.send_signal(number)
+            deadline = time.monotonic() + STOP_SECONDS
+            while time.monotonic() < deadline:
+                # psutil's own wait goes on until somebody reaps the zombie, which in a container may be never.
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    return
+                time.sleep(POLL_SECONDS)
+        raise psutil.TimeoutExpired(STOP_SECONDS, process.pid)

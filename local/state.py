@@ -51,20 +51,13 @@ class StateFolder:
     def acquire(self) -> Secrets:
         """Holds the folder until the process ends, and reads or makes its secrets.
 
-        Raises FolderError: another platform runs on it, or a newer version made it.
+        Raises FolderError: another platform runs on it, a newer version made it, or nothing can be written to it.
         """
-        handle = (self.path / "lock").open("a+")
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            raise AlreadyRunningError(f"a platform already runs on {self.path} (process {holder})") from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        self._lock = handle
-        return self.load() or self._create()
+            self._lock = self._locked()
+            return self.load() or self._create()
+        except OSError as error:
+            raise FolderError(f"the state folder {self.path} can't be used: {error.strerror}") from error
 
     def release(self) -> None:
         if self._lock is not None:
@@ -76,16 +69,30 @@ class StateFolder:
         file = self.path / "state.json"
         try:
             saved = json.loads(file.read_text())
+            if saved["version"] <= VERSION:
+                return Secrets(s3=Keys(**saved["s3"]), token_key=saved["token_key"])
         except FileNotFoundError:
             return None
-        except json.JSONDecodeError as error:
-            raise FolderError(f"{file} is damaged: {error}") from error
-        if saved["version"] > VERSION:
-            raise FolderError(
-                f"a newer version made the state folder {self.path} (layout {saved['version']}, this program knows {VERSION}): "
-                "use that version, or another folder with GENEFACE_HOME"
-            )
-        return Secrets(s3=Keys(**saved["s3"]), token_key=saved["token_key"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise FolderError(f"{file} is damaged: {type(error).__name__}: {error}") from error
+        raise FolderError(
+            f"a newer version made the state folder {self.path} (layout {saved['version']}, this program knows {VERSION}): "
+            "use that version, or another folder with GENEFACE_HOME"
+        )
+
+    def _locked(self) -> IO[str]:
+        handle = (self.path / "lock").open("a+")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            handle.close()
+            raise AlreadyRunningError(f"a platform already runs on {self.path} (process {holder})") from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        return handle
 
     def _create(self) -> Secrets:
         file = self.path / "state.json"

@@ -97,3 +97,11 @@ def test_an_object_server_that_was_left_behind(tmp_path: Path) -> None:
         assert fresh.alive() and not left.alive()
     finally:
         fresh.stop()
+
+
+def test_a_zombie_is_not_waited_for() -> None:
+    """It is reaped by its parent, which in a container may be nobody."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        outsider = f"import psutil; from local import servers; servers._end(psutil.Process({child.pid}))"
+        subprocess.run([sys.executable, "-c", outsider], check=True, timeout=30)
+        assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE

@@ -3,17 +3,20 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from running import Up
 
 from local import doctor
-from local.errors import AlreadyRunningError, FolderError
+from local.client import ApiError, Client
+from local.errors import AlreadyRunningError, FolderError, LookError
 from local.servers import free_port
 from local.settings import LocalSettings
 from local.state import VERSION, StateFolder
@@ -76,8 +79,9 @@ def test_one_platform_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "state.json").stat().st_mode & 0o077 == 0, "and are nobody else's"
 
 
-def test_a_damaged_state_file(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"version": 1, "s3": {"access": "a"}}', "\udc80"])
+def test_a_damaged_state_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "state.json").write_text(content, errors="surrogateescape")
     with pytest.raises(FolderError, match="damaged"):
         StateFolder(tmp_path).load()
 
@@ -104,6 +108,44 @@ def test_an_embedded_server_that_dies_is_started_again(make_up: Callable[..., Up
     up.avatar("ann")
 
 
+def test_an_embedded_server_that_cannot_start_yet_is_tried_again(make_up: Callable[..., Up]) -> None:
+    up = make_up()
+    up.start()
+    server = next(process for process in up.processes() if process.name() == "rclone")
+    os.kill(up.process.pid, signal.SIGSTOP)  # so that the port can be taken before the platform looks
+    server.kill()
+    up.wait(lambda: server.status() == psutil.STATUS_ZOMBIE, 10, "its end")
+    with socket.create_server(("127.0.0.1", int(up.environment["GENEFACE_LOCAL_S3_PORT"]))):
+        os.kill(up.process.pid, signal.SIGCONT)
+        up.wait(lambda: "is tried again" in (up.home / "platform.log").read_text(), 10, "a start that fails")
+        assert httpx.get(f"{up.url}/healthz").status_code == 200
+    up.wait(lambda: httpx.get(f"{up.url}/readyz").status_code == 200, 30, "it to come back")
+
+
+def test_somewhere_else_than_linux_and_macos() -> None:
+    code = "import runpy, sys; sys.platform = 'win32'; runpy.run_module('local', run_name='__main__')"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Linux or macOS" in refusal(answer)
+
+
+def test_a_proxy_is_for_other_machines(shared_up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    client = Client(shared_up.url)
+    (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    asset = client.get(f"/v1/assets/{client.upload(tmp_path / 'a.wav')}")
+    assert asset["state"] == "ready"
+
+
+def test_whatever_http_brings_is_one_clear_sentence(shared_up: Up, tmp_path: Path) -> None:
+    client = Client(shared_up.url)
+    with pytest.raises(ApiError, match=r"the download of a.mp4 was refused: 404"):
+        client.download(f"{shared_up.url}/nothing", tmp_path / "a.mp4")
+    with pytest.raises(ApiError, match=r"the download of a.mp4 failed: ConnectError"):
+        client.download(f"http://127.0.0.1:{free_port()}/", tmp_path / "a.mp4")
+    with pytest.raises(ApiError, match="is not the platform"):
+        client.get("/metrics")
+
+
 def test_doctor_says_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENEFACE_WEIGHTS_DIR", "/nowhere")
     settings = LocalSettings(home=tmp_path, port=free_port(), local_s3_port=free_port())
@@ -120,3 +162,12 @@ def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
     settings = LocalSettings(home=tmp_path, database_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
     missing = {finding.name for finding in doctor.examine(settings) if finding.level == "missing"}
     assert missing == {"state folder", "database"}
+
+
+def test_doctor_says_why_a_look_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "STEP_SECONDS", 0.0)
+    findings = {finding.name: finding for finding in doctor.examine(LocalSettings(home=tmp_path))}
+    assert (findings["GPU"].level, findings["GPU"].found) == ("missing", "torch does not work: no answer within 0.0 s")
+    monkeypatch.setattr(doctor, "STEP_SECONDS", 60.0)
+    with pytest.raises(LookError, match=r"^ModuleNotFoundError: No module named 'no_such_module'$"):
+        doctor._ask("import no_such_module")
