@@ -1,8 +1,7 @@
 """Head pose and pose-free shape: similarity transforms on the bones of the face. Pure numpy.
 
 A *shape* is [points, 3] in face units (mesh points 234 and 454 are 256 apart in the person's median shape, centred on the
-bones); a *pose* takes a
-shape into the picture: picture = scale * rotation @ shape + translation.
+bones); a *pose* takes a shape into the picture: picture = scale * rotation @ shape + translation.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,7 @@
 audio2motion, research 1.2).
 
 With a minute of speech the linear part carries most; the network adds what is not linear and what sound leaves open (its
-latent), as far as it proved
-itself on speech that it was not trained on (`trust`).
+latent), as far as it proved itself on speech that it was not trained on (`trust`).
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,7 @@
 how far it goes.
 
 *Motion* is [T, 68, 3], pose-free, in face units (geometry.py). The lower face (jaw and lips, 37 points) is what speech
-moves; in normalised form
-((x - mean) / std) it is written as *coefficients* [T, K] of the person's own principal directions.
+moves; in normalised form ((x - mean) / std) it is written as *coefficients* [T, K] of the person's own principal directions.
 """
 
 from dataclasses import dataclass, fields

@@ -1,8 +1,8 @@
 """The `plane` renderer's network: a mouth for a picture whose lower face is hidden, conditioned on landmark motion.
 
 It keeps what is always the same about the person in canonical planes (a mean picture and learned features, one sample a
-pixel: research 6.2 E) and lets a
-small U-Net, working at half resolution, add what the motion and the visible surroundings change.
+pixel: research 6.2 E) and lets a small U-Net, working at half resolution, add what the motion and the visible surroundings
+change.
 """
 
 from dataclasses import dataclass

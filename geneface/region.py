@@ -1,8 +1,8 @@
 """The lower-face region of interest: where it lies in each picture, how it is taken out, hidden and pasted back.
 
 The region hangs on the pose of the head's bones alone, and what is hidden in it is a fixed shape: neither follows the lips
-or the jaw of the picture they
-are laid over, so that nothing of its own speech reaches the renderer (research/yardstick.md, "How figures lie").
+or the jaw of the picture they are laid over, so that nothing of its own speech reaches the renderer (yardstick, "How figures
+lie").
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
 """Speech features behind one port, 50 a second: exactly two for each video frame.
 
 `mel` is always there: 80 log-mel bands, window 25 ms, hop 320 samples at 16 kHz (HTK mel scale, 60-7,600 Hz), its loudness
-levelled over the utterance.
-`whisper` is the encoder of Whisper-base when its weights are there (geneface/whisper.py).
+levelled over the utterance. `whisper` is the encoder of Whisper-base when its weights are there (geneface/whisper.py).
 """
 
 from typing import Protocol

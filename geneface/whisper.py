@@ -1,8 +1,7 @@
 """The encoder of Whisper (Radford et al. 2022) as a source of speech features: forward pass only, from weights that lie on disk.
 
 Reads openai's own checkpoint layout: `base.pt` ({"dims", "model_state_dict"}, loaded with weights_only) or the same tensors
-under the same names as
-`base.safetensors`, in `GENEFACE_WEIGHTS_DIR/whisper-base/`.
+under the same names as `base.safetensors`, in `GENEFACE_WEIGHTS_DIR/whisper-base/`.
 """
 
 from dataclasses import dataclass
