@@ -2,7 +2,7 @@
 
 state.json      version of this layout, keys of the embedded object storage, key that signs attempt tokens
 lock            held while a platform runs on the folder
-postgres/       the embedded database's data
+postgres/       the embedded database's data; postgres.unfinished is there while it is being made
 objects/        the embedded object storage's files
 cluster/        LocalCluster: work folders and records of running processes
 demo/           what `make demo` made

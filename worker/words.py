@@ -52,7 +52,7 @@ def of_error(error: BaseException) -> tuple[int, str, str]:
     match error:
         case CommandError() | StepError() | RefusedError():
             return error.exit_code, error.code, error.message
-        case OSError(errno=errno.ENOSPC):
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return Exit.TRY_AGAIN, "disk_full", f"no space is left in the work folder: {error}"
         case _:
             return 1, CRASHED, f"{type(error).__name__}: {error}"

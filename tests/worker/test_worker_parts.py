@@ -174,4 +174,5 @@ def test_words_of_endings(ending, code, word):
 def test_words_fit_the_termination_log(tmp_path):
     words.write(tmp_path / "log", "c", "面" * 5000 + "\ud800")
     assert (tmp_path / "log").stat().st_size < 4096
-    assert words.of_error(OSError(28, "No space left on device"))[:2] == (75, "disk_full")
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        assert words.of_error(OSError(number, os.strerror(number)))[:2] == (75, "disk_full")
