@@ -60,6 +60,14 @@ class Up:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
 
+    def end(self) -> None:
+        """Stops it, if it was started; no process may be left."""
+        if self.process and self.process.poll() is not None:
+            self.start()  # a test killed it and failed: what it left is ended by the next start
+        if self.process:
+            assert self.stop() == 0
+        assert self.wait(lambda: not self.processes(), 10, "its processes to end") is True
+
     def _ready(self) -> bool:
         assert self.process
         if self.process.poll() is not None:
@@ -138,8 +146,4 @@ def platforms() -> Iterator[Callable[..., Up]]:
 
         yield make
         for one in made:
-            if one.process and one.process.poll() is not None:
-                one.start()  # a test killed it and failed: what it left is ended by the next start
-            if one.process:
-                assert one.stop() == 0
-            assert one.wait(lambda one=one: not one.processes(), 10, "its processes to end") is True
+            one.end()

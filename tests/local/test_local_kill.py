@@ -1,14 +1,18 @@
 """kill -9 of the whole program, then up again: the request goes on and ends well, once."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 from running import CONSENT, Up
+
+SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 def objects(up: Up, request: str) -> list[str]:
@@ -17,6 +21,11 @@ def objects(up: Up, request: str) -> list[str]:
     # os.walk, because folders vanish while they are looked at.
     names = (str((Path(where) / name).relative_to(folder)) for where, _, files in os.walk(folder) for name in files)
     return sorted(name for name in names if "/log/" not in name)
+
+
+def log(up: Up, request: str) -> list[dict[str, Any]]:
+    """What the last attempt has said so far."""
+    return [json.loads(line) for line in httpx.get(f"{up.url}/v1/requests/{request}/logs", timeout=30).text.splitlines()]
 
 
 def restarted(up: Up) -> None:
@@ -87,6 +96,27 @@ def test_mid_training_goes_on_from_the_last_checkpoint(make_up: Callable[..., Up
     )
     assert [name for name in left if name.startswith("1/")] == ["1/dataset/dataset.json", "1/dataset/frames.mp4"]
     assert len([name for name in left if name.endswith("model.json")]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_mid_training_with_the_real_method(make_up: Callable[..., Up]) -> None:
+    up = make_up(PYTHONPATH="", GENEFACE_STEP_ENVIRONMENT="{}")
+    up.start()
+    with (SAMPLES / "talker.mp4").open("rb") as video:
+        asset = httpx.post(f"{up.url}/v1/assets", files={"file": ("talker.mp4", video)}, timeout=60).json()["id"]
+    request = up.training("ann", asset)
+    up.wait(lambda: any(" published (" in line.get("message", "") for line in log(up, request)), 900, "a checkpoint")
+    restarted(up)
+    row = up.final(request, 1200)
+    assert row["state"] == "succeeded", row
+    assert row["attempt"] == 2
+    lines = log(up, request)
+    assert any("resuming from checkpoint" in line.get("message", "") for line in lines)
+    assert not any(line.get("stage") == "landmarks" for line in lines), "its dataset was found"
+    assert [version["version"] for version in httpx.get(f"{up.url}/v1/avatars/ann").json()["versions"]] == [1]
+    assert len([name for name in objects(up, request) if name.endswith("model/report.json")]) == 1
+    up.wait(lambda: not any("checkpoints/" in name for name in objects(up, request)), 20, "sweeping")
 
 
 def test_mid_publish(make_up: Callable[..., Up]) -> None:
