@@ -145,7 +145,8 @@ def test_a_talking_face_with_all_controls(tmp_path: Path, capsys: pytest.Capture
 def test_a_swap_of_another_size_is_still_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth, other = opening(24), opening(24, seed=2)
     lossy = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "14", "-pix_fmt", "yuv420p"]
-    whole = write(tmp_path / "truth.mp4", talking(truth), options=lossy)
+    aside = [np.pad(frame, ((0, 0), (400, 0), (0, 0)), constant_values=128) for frame in talking(truth)]
+    whole = write(tmp_path / "truth.mp4", aside, options=lossy)
     driver = write(tmp_path / "driver.mp4", talking(other), options=lossy)
     small = write(tmp_path / "swap.mp4", [cv2.resize(frame, (300, 300)) for frame in talking(other)], options=lossy)
     result = evaluate(tmp_path, capsys, gt_video=whole, pred_video=whole, swap_video=small, driver_video=driver)
