@@ -23,6 +23,7 @@ from store.settings import DatabaseSettings, StoreSettings, from_environment
 PAUSE_SECONDS = 2.0
 SAY_SECONDS = 30.0
 """How often a wait that lasts says for what."""
+_REASONS = (*AWAY, MinioException, urllib3.exceptions.HTTPError)
 
 
 def prepare(database: Database, objects: Objects) -> str:
@@ -72,7 +73,9 @@ def main() -> int:
     parser.add_argument(
         "command", choices=["prepare", "wait"], help="prepare: schema and bucket; wait: until the schema is there"
     )
-    if parser.parse_args().command == "wait":
+    parser.add_argument("--patience", type=float, default=0.0, metavar="SECONDS", help="prepare: how long to try again")
+    arguments = parser.parse_args()
+    if arguments.command == "wait":
         database = Database(from_environment(DatabaseSettings).database_url)
         wait(lambda: missing(database))
         database.close()
@@ -80,13 +83,26 @@ def main() -> int:
     settings = from_environment(StoreSettings)
     database = Database(settings.database_url)
     try:
-        print(prepare(database, Objects(settings)))
-    except (*AWAY, MinioException, urllib3.exceptions.HTTPError) as error:
+        print(_patiently(lambda: prepare(database, Objects(settings)), arguments.patience))
+    except _REASONS as error:
         sys.stderr.write(f"{first_line(error)}\n")
         return 1
     finally:
         database.close()
     return 0
+
+
+def _patiently(action: Callable[[], str], seconds: float) -> str:
+    """Servers that were started a moment ago answer a moment later."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except _REASONS as error:
+            if time.monotonic() >= end:
+                raise
+            sys.stderr.write(f"waiting: {first_line(error)}\n")
+            time.sleep(PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ def environment(database: Database, s3: S3, bucket: str) -> dict[str, str]:
     }
 
 
-def start(command: str, env: dict[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-m", "store", command], env=env, text=True, stdout=-1, stderr=-1)
+def start(command: str, env: dict[str, str], *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-m", "store", command, *options], env=env, text=True, stdout=-1, stderr=-1)
 
 
 def test_who_waits_goes_on_when_the_schema_and_the_bucket_are_there(empty: Database, s3: S3) -> None:
@@ -55,9 +55,11 @@ def test_who_waits_goes_on_when_the_schema_and_the_bucket_are_there(empty: Datab
 
 def test_without_a_database_prepare_fails_and_wait_waits(empty: Database, s3: S3) -> None:
     env = environment(empty, s3, "fresh-bucket") | {"GENEFACE_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"}
-    preparing = start("prepare", env)
-    assert "OperationalError" in preparing.communicate(timeout=60)[1]
+    preparing = start("prepare", env, "--patience", "3")
+    said = preparing.communicate(timeout=60)[1].splitlines()
     assert preparing.returncode == 1
+    assert len(said) > 1
+    assert all(line.removeprefix("waiting: ").startswith("OperationalError") for line in said)
     waiting = start("wait", env)
     assert waiting.stderr is not None
     assert waiting.stderr.readline().startswith("waiting: OperationalError")
