@@ -19,7 +19,8 @@ from geneface.plane_model import Plane, PlaneDims
 from media.files import written
 from steps.errors import InputError
 
-VERSION = 1
+VERSION = 2
+"""Rises whenever a model trained before would be drawn wrongly."""
 MANIFEST = "model.json"
 
 

@@ -19,8 +19,10 @@ CENTRE_POINTS = (2, 152)
 """Mesh points under the nose and of the chin: the region is centred between them, a little lower."""
 HALF_SIDE = 92.0
 """Face units from the region's centre to its edge."""
-HIDDEN_CENTRE, HIDDEN_AXES = (0.0, 0.04), (0.88, 0.80)
-"""The hidden superellipse in region coordinates (-1 to 1 across)."""
+HIDDEN_CENTRE, HIDDEN_AXES = (0.0, 0.08), (0.90, 0.89)
+"""The hidden superellipse in region coordinates (-1 to 1 across): from above the upper lip to under the chin of an open mouth,
+also when the head nods. A chin that stays outside shows as a second one.
+"""
 HIDDEN_POWER = 2.6
 FEATHER = 0.14
 """Width of the soft edge, in region coordinates, inside the hidden shape: there the drawn and the real picture are mixed."""

@@ -61,6 +61,12 @@ def test_paste_changes_nothing_outside_the_hidden_shape_and_gives_back_what_was_
     assert (pasted[inside] != frame[inside]).mean() > 0.7
 
 
+def test_an_open_jaw_and_the_upper_lip_are_hidden():
+    """What was measured on nodding speakers: chins down to 0.82, upper lips up to -0.66 of the region."""
+    edges = torch.tensor([[0.0, 0.82], [0.1, 0.82], [0.0, -0.66]])
+    assert (region.depth(edges) > 0.95 * region.FEATHER).all()
+
+
 def test_nothing_that_is_drawn_over_can_be_seen():
     coordinates = region.grid(64)
     alpha = region.depth(coordinates) > 0

@@ -183,6 +183,15 @@ def test_silence_and_missing_models_are_refused(model, tmp_path):
     assert raised.value.code == "model_incomplete"
 
 
+def test_a_model_of_another_version_is_refused(model, tmp_path):
+    older = shutil.copytree(model, tmp_path / "older")
+    manifest = json.loads((older / "model.json").read_text())
+    (older / "model.json").write_text(json.dumps({**manifest, "version": avatar.VERSION - 1}))
+    with pytest.raises(InputError) as raised:
+        Avatar.load(older, torch.device("cpu"))
+    assert raised.value.code == "model_version_unknown"
+
+
 def test_a_model_of_other_features_is_refused(model, tmp_path, monkeypatch):
     loaded = Avatar.load(model, torch.device("cpu"))
     monkeypatch.setattr(render.driving.features_named("mel").__class__, "dim", 40)
