@@ -156,7 +156,7 @@ class Health(BaseModel):
 def of_request(row: Request, objects: Objects, attempts: list[Attempt] | None = None, place: int | None = None) -> RequestAnswer:
     """`place`: where it stands in the queue, if it is queued."""
     result = row.result or {}
-    reason = row.waiting_reason or (f"place {place} in the queue" if place else None)
+    reason = f"place {place} in the queue" if place else row.waiting_reason
     return RequestAnswer(
         id=row.id, kind=Kind(row.kind), state=State(row.state), avatar=row.avatar, version=row.avatar_version, stage=row.stage,
         progress=row.progress, eta_seconds=row.eta_seconds, waiting_reason=reason, place=place, attempt=row.attempt,

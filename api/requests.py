@@ -1,5 +1,6 @@
 """GET and DELETE /v1/requests."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from api import answers, errors, paging
 from api.platform import OWNER, Here
 from api.problems import documented
-from store import attempts, requests
+from store import attempts, queue, requests
 from store import errors as refused
 from store.models import FINAL, Kind, State
 
@@ -29,7 +30,7 @@ def listed(
     with here.database.begin() as session:
         page = requests.page(session, owner=OWNER, kind=kind, state=state, avatar=avatar, limit=limit, cursor=after)
         queued = [row.id for row in page.items if row.state == State.QUEUED]
-        places = requests.places(session, queued) if queued else {}
+        places = queue.places(session, queued, datetime.now(UTC)) if queued else {}
     items = [answers.of_request(row, here.objects, None, places.get(row.id)) for row in page.items]
     return answers.RequestPage(items=items, cursor=paging.cursor(page.cursor))
 
@@ -60,5 +61,5 @@ def _seen(here: Here, request_id: UUID) -> answers.RequestAnswer:
     with here.database.begin() as session:
         request = requests.get(session, request_id, OWNER)
         tries = attempts.of_request(session, request)
-        place = requests.place(session, request) if request.state == State.QUEUED else None
-    return answers.of_request(request, here.objects, tries, place)
+        places = queue.places(session, [request.id], datetime.now(UTC)) if request.state == State.QUEUED else {}
+    return answers.of_request(request, here.objects, tries, places.get(request.id))

@@ -10,10 +10,10 @@ from typing import TypeVar
 from uuid import UUID
 
 from controller import manifest, observed
-from controller.actions import Action, DeleteJob, Done, Wait
+from controller.actions import DeleteJob, Done, Wait
 from controller.cluster import Cluster
 from controller.errors import ClusterError
-from controller.metrics import Metrics, MetricsServer
+from controller.metrics import Metrics
 from controller.settings import Settings
 from controller.shell import Shell
 from controller.work_queue import Backoff, WorkQueue
@@ -36,8 +36,8 @@ RETURN = 0.5
 AWAY_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 """Who deletes a face should not find its objects a minute later."""
-SHOWN_PLACES = 50
-"""Requests at the head of the queue whose place is brought up to date at once; the others' at the next full pass."""
+SURVEYED = 500
+"""Requests that a full pass reads at once."""
 
 
 class Controller:
@@ -45,10 +45,11 @@ class Controller:
 
     def __init__(
         self, settings: Settings, database: Database, objects: Objects, cluster: Cluster,
-        worker: Sequence[str] = manifest.WORKER,
+        worker: Sequence[str] = manifest.WORKER, metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         """`worker`: the command that runs a step, given its name."""
-        self.metrics = Metrics(cluster)
+        self.metrics = metrics or Metrics()
+        self.metrics.cluster = cluster
         self._settings = settings
         self._database = database
         self._objects = objects
@@ -57,13 +58,10 @@ class Controller:
         self._queue = WorkQueue()
         self._backoff = Backoff()
         self._away = False
+        self._next_pass = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Returns after `stop`; what is under way on the cluster stays. Anything but an Exception goes through."""
-        server = None
-        if self._settings.metrics_listen_port is not None:
-            server = MetricsServer(self.metrics, self._settings.metrics_listen_port)
-            log.info("metrics are served", extra={"port": server.port})
         helpers = [
             threading.Thread(target=self._listen, args=(stop,), name="hints", daemon=True),
             threading.Thread(target=self._sweep, args=(stop,), name="sweeps", daemon=True),
@@ -77,28 +75,30 @@ class Controller:
             stop.set()
             for helper in helpers:
                 helper.join(JOIN_SECONDS)
-            if server is not None:
-                server.close()
 
     def _loop(self, stop: threading.Event) -> None:
-        next_pass = 0.0
         while not stop.is_set():
             self.metrics.turned()
             self.metrics.queue.set(len(self._queue))
-            if time.monotonic() >= next_pass:
+            if time.monotonic() >= self._next_pass:
+                self._next_pass = float("inf")  # who wants one earlier from now on says so
                 done = self._guarded(self._full_pass)
-                next_pass = time.monotonic() + (self._settings.full_pass_seconds if done else AWAY_SECONDS)
-            request = self._queue.take(min(TICK, max(0.0, next_pass - time.monotonic())))
+                pause = self._settings.full_pass_seconds if done else AWAY_SECONDS
+                self._next_pass = min(self._next_pass, time.monotonic() + pause)
+            self._guarded(self._call_next)
+            request = self._queue.take(min(TICK, max(0.0, self._next_pass - time.monotonic())))
             if request is not None:
                 self._attend(request)
 
     def _full_pass(self) -> bool:
-        """Asks for a look at everything that may need one: open, not cleaned, or on the cluster."""
+        """Asks for a look at everything that needs one, of all that is open, not cleaned, or on the cluster."""
         with self._database.begin() as session:
             found = [*jobs.open_ids(session), *jobs.uncleaned(session)]
         found += [request for raw in self._cluster.jobs() if (request := observed.request_of(raw))]
-        for request in dict.fromkeys(found):
-            self._queue.add(request)
+        every = list(dict.fromkeys(found))
+        for first in range(0, len(every), SURVEYED):
+            for request, when in self._shell.survey(every[first : first + SURVEYED]):
+                self._look_again(request, when)
         return True
 
     def _attend(self, request: UUID) -> None:
@@ -122,37 +122,33 @@ class Controller:
             self._backoff.succeeded(request)
 
     def _act(self, request: UUID) -> None:
-        acted = False
         for _ in range(ACTIONS):
-            action = self._shell.look(request)
-            match action:
+            match self._shell.look(request):
                 case Wait(until=until):
                     if until is not None:
-                        self._queue.add(request, max(0.0, (until - datetime.now(UTC)).total_seconds()))
-                    break
+                        self._look_again(request, until)
+                    return
                 case DeleteJob():
                     self._queue.add(request, RETURN)
-                    break
+                    return
                 case Done():
-                    break
-            acted = True
-        else:
-            self._queue.add(request)
-        if acted or _over(action):
-            self._call_next()
+                    return
+        self._queue.add(request)
+
+    def _look_again(self, request: UUID, when: datetime | None) -> None:
+        """`when`: None: at once."""
+        self._queue.add(request, 0.0 if when is None else max(0.0, (when - datetime.now(UTC)).total_seconds()))
 
     def _call_next(self) -> None:
-        """There may be room for the head of the queue, and the places behind it have moved."""
-        with self._database.begin() as session:
-            for waiting in jobs.due_ids(session, datetime.now(UTC), SHOWN_PLACES):
-                self._queue.add(waiting)
+        """There may be room for those who are next in the queue."""
+        for waiting in self._shell.called():
+            self._queue.add(waiting)
 
     def _show(self, request: UUID, reason: str) -> None:
         """Whoever waits is told what is in the way."""
         with self._database.begin() as session:
-            found = jobs.load(session, request)
-            if found is not None:
-                requests.set_waiting(session, request, found[0].attempt, reason)
+            for row, _ in jobs.load(session, [request]).values():
+                requests.set_waiting(session, request, row.attempt, reason)
 
     def _listen(self, stop: threading.Event) -> None:
         """The store's hints. After a pause in them, everything is looked at: some were lost."""
@@ -164,7 +160,7 @@ class Controller:
                     if request is not None:
                         self._queue.add(request)
                     elif heard == 0:
-                        self._full_pass()
+                        self._next_pass = 0.0
             except AWAY as error:
                 self._note_away(error)
             except Exception:
@@ -205,11 +201,3 @@ class Controller:
         if not self._away:
             log.warning("the database does not answer; waiting for it: %s", first_line(error))
         self._away = True
-
-
-def _over(action: Action) -> bool:
-    """Whether a place may have become free without our doing: a worker has published, and has a while to end."""
-    match action:
-        case Done() | Wait(reason=None, until=datetime()):
-            return True
-    return False

@@ -1,4 +1,4 @@
-"""The port to what runs Jobs. Adapters: LocalCluster (processes of this machine); Kubernetes comes with its own issue."""
+"""The port to what runs Jobs. Adapters: LocalCluster (processes of this machine) and KubernetesCluster."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -24,6 +24,9 @@ class Cluster(Protocol):
         Raises JobExistsError when the name is taken.
         """
 
+    def entrust(self, job: str, uid: str, secret: Mapping[str, str]) -> None:
+        """Gives the Job its Secret if it has none: its creation was cut short."""
+
     def get(self, name: str) -> Raw | None:
         """The Job of that name, whosever it is."""
 
@@ -41,6 +44,9 @@ class Cluster(Protocol):
 
     def tail(self, pod: str, container: str) -> list[str]:
         """The last 100 lines of what a container wrote; none when they are gone."""
+
+    def trouble(self, job: str) -> str | None:
+        """Why the Job has no pod, in the cluster's own words; None: it does not say."""
 
     def watch(self, changed: Callable[[UUID], None]) -> None:
         """From now on calls `changed` with the request of every Job or pod that changes. Hints: they may be lost."""

@@ -23,8 +23,6 @@ STRAY = Disrupted("attempt_lost", "the request's attempt is not in the database"
 class Limits:
     """How often, how long, how many. Times are timedeltas."""
 
-    max_active: int
-    """Requests that are submitted or running at once."""
     tries: int = 3
     """Tries that count (exit 75, crashes), the first included."""
     disruptions: int = 20
@@ -39,6 +37,8 @@ class Limits:
     """From a Job's good end to the verdict that it published nothing."""
     farewell: timedelta = timedelta(seconds=60)
     """How long a worker whose result is published may take to end."""
+    look_again: timedelta = timedelta(seconds=10)
+    """When to ask again why a Job that has no pod has none; no event tells. Rarer with the Job's age."""
     lost_pod: timedelta = timedelta(seconds=60)
     """How long a pod may outlive the end of its grace before its node counts as lost."""
 
@@ -53,22 +53,13 @@ class Limits:
         return min(self.backoff * (1 << min(disruptions - 1, 20)) / 10, self.backoff_longest / 5)
 
 
-@dataclass(frozen=True)
-class Queue:
-    """Where a queued request stands."""
-
-    active: int
-    """Requests that are submitted or running."""
-    place: int
-    """Among those that are queued and due, oldest first; 1 is next."""
-
-
 def decide(
-    request: Request, attempt: Attempt | None, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits, queue: Queue
+    request: Request, attempt: Attempt | None, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits, admitted: bool
 ) -> Action:
     """The next action for `request`.
 
-    attempt: the oldest one whose Job may still be there, else the last; job, pods: that attempt's, as the cluster shows them.
+    attempt: the oldest one whose Job may still be there, else the last; job, pods: that attempt's, as the cluster shows them;
+    admitted: whether there is room for a queued request.
     """
     match attempt:
         case Attempt(cleaned=False) if request.final or request.state == State.QUEUED or attempt.number < request.attempt:
@@ -76,7 +67,7 @@ def decide(
         case _ if request.final:
             return Done()
         case _ if request.state == State.QUEUED:
-            return _queued(request, now, limits, queue)
+            return _queued(request, now, admitted)
         case Attempt(cleaned=False) if request.cancel_requested_at is not None:
             return _remove(attempt, job, pods, now, limits) or Finish(attempt.number, State.CANCELLED)
         case Attempt(cleaned=False):
@@ -85,12 +76,10 @@ def decide(
             return _conclude(request, STRAY, now, limits)
 
 
-def _queued(request: Request, now: datetime, limits: Limits, queue: Queue) -> Action:
+def _queued(request: Request, now: datetime, admitted: bool) -> Action:
     if request.next_try_at is not None and now < request.next_try_at:
         return Wait(request.waiting_reason or "waiting for the next try", request.next_try_at)
-    if queue.active + queue.place <= limits.max_active:
-        return Submit(request.attempt + 1)
-    return Wait(f"place {queue.place} in the queue")
+    return Submit(request.attempt + 1) if admitted else Wait()
 
 
 def _clean(request: Request, attempt: Attempt, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
@@ -130,6 +119,8 @@ def _follow(request: Request, attempt: Attempt, job: Job | None, pods: Sequence[
             return CreateJob(attempt.id)
         case Job(uid=uid) if attempt.job_uid is None:
             return Acknowledge(attempt.id, uid)
+        case Job(suspended=True) if not lost and attempt.run is not None:
+            return _conclude(request, Disrupted("evicted", _evicted(job)), now, limits)
         case Job() if not lost:
             return _under_way(request, job, pods, now, limits)
         case _:
@@ -152,14 +143,15 @@ def _under_way(request: Request, job: Job, pods: Sequence[Pod], now: datetime, l
 def _watch(request: Request, job: Job, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
     """The Job is under way, or waits for something."""
     if job.suspended:
-        held = next((one.message for one in job.conditions if one.type == "Suspended" and one.message), "")
-        return Wait(held or "waiting for admission to the cluster's queue")
+        return Wait(job.trouble or "waiting for admission to the cluster's queue")
     living = [pod for pod in pods if not pod.ended]
     for pod in living:
         if pod.deleted_at is not None and now >= pod.deleted_at + limits.lost_pod:
             return _conclude(request, Disrupted("node_lost", "the node that ran the pod no longer answers"), now, limits)
     if not pods:
-        return _stand("the cluster has made no pod yet", job.created_at, limits.unschedulable, request, now)
+        why = f"the cluster has made no pod yet: {job.trouble}" if job.trouble else "the cluster has made no pod yet"
+        again = max(limits.look_again, (now - job.created_at) / 2)
+        return _stand(why, job.created_at, limits.unschedulable, request, now, again)
     if not living or any(container.running for pod in living for container in pod.containers):
         return Wait()
     return _waiting(living[0], request, now, limits)
@@ -171,7 +163,8 @@ def _waiting(pod: Pod, request: Request, now: datetime, limits: Limits) -> Actio
     if scheduled is not None and not scheduled.status:
         if scheduled.reason == "SchedulingGated":
             return Wait(scheduled.message or "waiting for admission")
-        return _stand(f"{scheduled.reason}: {scheduled.message}", pod.created_at, limits.unschedulable, request, now)
+        why = f"no node can take it yet ({scheduled.reason}): {scheduled.message}"
+        return _stand(why, pod.created_at, limits.unschedulable, request, now)
     ends = [one.terminated.finished_at for one in pod.containers if one.terminated and one.terminated.finished_at]
     began = max([pod.created_at, *ends, *([scheduled.since] if scheduled and scheduled.since else [])])
     following = next((one for one in pod.containers if one.terminated is None), None)
@@ -182,13 +175,20 @@ def _why(container: Container | None) -> str:
     waiting = container.waiting if container is not None else None
     if container is None or waiting is None or waiting.reason in ("", "ContainerCreating", "PodInitializing"):
         return "the pod is starting"
-    return f"{waiting.reason} ({container.name}): {waiting.message}".removesuffix(": ")
+    what = "the image of step {} cannot be fetched" if "Image" in waiting.reason else "step {} cannot be started"
+    return f"{what.format(container.name)} ({waiting.reason}): {waiting.message}".removesuffix(": ")
 
 
-def _stand(why: str, since: datetime, limit: timedelta, request: Request, now: datetime) -> Action:
-    """Waits with the reason, and no longer than the limit."""
+def _evicted(job: Job) -> str:
+    return f"the cluster's queue took the Job back: {job.trouble}" if job.trouble else "the cluster's queue took the Job back"
+
+
+def _stand(
+    why: str, since: datetime, limit: timedelta, request: Request, now: datetime, again: timedelta | None = None
+) -> Action:
+    """Waits with the reason, and no longer than the limit. `again`: no event tells when the reason changes, so look then."""
     if now < since + limit:
-        return Wait(why, since + limit)
+        return Wait(why, since + limit if again is None else min(since + limit, now + again))
     return Finish(request.attempt, State.FAILED, "pending_timeout", f"it could not start within {limit}: {why}")
 
 

@@ -35,3 +35,24 @@ class FolderError(ClusterError):
     """The cluster's folder cannot be used."""
 
     code = "folder_unusable"
+
+
+class ApiError(ClusterError):
+    """The Kubernetes API server refused."""
+
+    code = "cluster_refused"
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"the cluster refused: {message}")
+        self.status, self.reason, self.retry_after = status, reason, retry_after
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the server is busy or broken, so that it should be asked less."""
+        return self.status == 429 or self.status >= 500
+
+
+class ApiAwayError(ClusterError):
+    """The Kubernetes API server does not answer."""
+
+    code = "cluster_away"

@@ -108,6 +108,13 @@ class LocalCluster:
         self._changed(job)
         return job.uid
 
+    def entrust(self, job: str, uid: str, secret: Mapping[str, str]) -> None:
+        """A Job is created with its Secret or not at all."""
+
+    def trouble(self, job: str) -> str | None:
+        """Every Job has its pod."""
+        return None
+
     def get(self, name: str) -> Raw | None:
         with self._lock:
             job = self._jobs.get(name)

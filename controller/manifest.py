@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.cluster import TOKEN_KEY
 from controller.errors import ManifestError
-from controller.observed import ATTEMPT_ID, ATTEMPT_LABEL, REQUEST_LABEL
+from controller.observed import ATTEMPT_ID, ATTEMPT_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, REQUEST_LABEL
 from controller.settings import GpuClass, Settings
 from store.models import Attempt, Kind, Request
 
@@ -72,7 +72,7 @@ class Plan:
 
 def build(plan: Plan, settings: Settings, worker: Sequence[str] = WORKER) -> Raw:
     """The manifest (batch/v1 Job). `worker`: the command that takes a step's name. Raises ManifestError."""
-    labels = _labels(plan)
+    labels = _labels(plan, settings)
     containers = [_container(step, plan, settings, worker) for step in plan.steps]
     metadata: Raw = {
         "name": plan.job_name, "namespace": settings.namespace, "labels": dict(labels),
@@ -80,11 +80,14 @@ def build(plan: Plan, settings: Settings, worker: Sequence[str] = WORKER) -> Raw
     }  # fmt: skip
     if settings.queue_name:
         metadata["labels"]["kueue.x-k8s.io/queue-name"] = settings.queue_name
+        if settings.queue_priority_class:
+            metadata["labels"]["kueue.x-k8s.io/priority-class"] = settings.queue_priority_class
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata,
         "spec": {
+            "suspend": settings.queue_name is not None,
             "parallelism": 1,
             "completions": 1,
             "backoffLimit": 0,
@@ -107,12 +110,13 @@ def disk(plan: Plan) -> int:
     return -(-wanted // GIB) * GIB
 
 
-def _labels(plan: Plan) -> dict[str, str]:
+def _labels(plan: Plan, settings: Settings) -> dict[str, str]:
     labels = {
         "app.kubernetes.io/name": "geneface",
         "app.kubernetes.io/component": "job",
         "app.kubernetes.io/part-of": "geneface",
-        "app.kubernetes.io/managed-by": "geneface-controller",
+        INSTANCE_LABEL: settings.instance,
+        MANAGED_BY_LABEL: MANAGED_BY,
         REQUEST_LABEL: plan.request,
         ATTEMPT_LABEL: str(plan.number),
         "geneface.io/kind": str(plan.kind),
@@ -137,12 +141,16 @@ def _pod(plan: Plan, settings: Settings, containers: list[Raw]) -> Raw:
         "containers": [main],
         "volumes": _volumes(plan, settings),
     }  # fmt: skip
+    if settings.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
     gpu = _gpu(plan, settings)
     if gpu is not None:
         pod["tolerations"] = [one.model_dump(exclude_none=True) for one in gpu.tolerations]
         pod["nodeSelector"] = dict(gpu.node_labels)
         if gpu.runtime_class:
             pod["runtimeClassName"] = gpu.runtime_class
+        if gpu.priority_class:
+            pod["priorityClassName"] = gpu.priority_class
     return pod
 
 
@@ -160,6 +168,7 @@ def _container(step: str, plan: Plan, settings: Settings, worker: Sequence[str])
     return {
         "name": step,
         "image": settings.images[IMAGES[step]],
+        "imagePullPolicy": settings.image_pull_policy,
         "command": [*worker, step],
         "env": _environment(plan, settings, gpu),
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},

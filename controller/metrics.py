@@ -16,10 +16,11 @@ STALE_SECONDS = 120.0
 class Metrics:
     """One registry for each controller, so that several live in one process."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._cluster = cluster
-        self._turned = time.monotonic()
+        self.cluster: Cluster | None = None
+        """What runs Jobs, once this controller leads."""
+        self._turned = 0.0
         self.actions = Counter("geneface_controller_actions", "Actions carried out, by kind", ["action"], registry=self.registry)
         self.errors = Counter("geneface_controller_errors", "Looks that failed", ["error"], registry=self.registry)
         self.looks = Histogram("geneface_controller_look_seconds", "Time of one look at a request", registry=self.registry)
@@ -27,24 +28,33 @@ class Metrics:
             "geneface_controller_start_seconds", "From a request's commit to its first Job",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60, 600), registry=self.registry,
         )  # fmt: skip
-        self._age("geneface_controller_last_look_age_seconds", "Since the loop turned last", self.age)
-        self._age("geneface_controller_cluster_age_seconds", "Since the cluster was last heard from", cluster.age)
+        self._value("geneface_controller_leads", "1: this controller leads; 0: it stands by", lambda: float(self.leads))
+        self._value("geneface_controller_last_look_age_seconds", "Since the loop turned last", self.age)
+        self._value("geneface_controller_cluster_age_seconds", "Since the cluster was last heard from", self._cluster_age)
         self.queue = Gauge("geneface_controller_queue", "Requests that wait for a look", registry=self.registry)
 
     def turned(self) -> None:
         """The loop is alive."""
         self._turned = time.monotonic()
 
+    @property
+    def leads(self) -> bool:
+        return self._turned > 0.0
+
     def age(self) -> float:
-        """Seconds since the loop turned."""
-        return time.monotonic() - self._turned
+        """Seconds since the loop turned; 0 before it begins."""
+        return time.monotonic() - self._turned if self.leads else 0.0
 
     @property
     def alive(self) -> bool:
-        return max(self.age(), self._cluster.age()) < STALE_SECONDS
+        """Standing by is being alive."""
+        return max(self.age(), self._cluster_age()) < STALE_SECONDS
 
-    def _age(self, name: str, text: str, age: Callable[[], float]) -> None:
-        Gauge(name, text, registry=self.registry).set_function(age)
+    def _cluster_age(self) -> float:
+        return 0.0 if self.cluster is None else self.cluster.age()
+
+    def _value(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self.registry).set_function(value)
 
 
 class MetricsServer:

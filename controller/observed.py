@@ -16,6 +16,8 @@ Raw = Mapping[str, Any]
 
 REQUEST_LABEL = "geneface.io/request"
 ATTEMPT_LABEL = "geneface.io/attempt"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "geneface-controller"
 ATTEMPT_ID = "geneface.io/attempt-id"
 """Annotation: the attempt's own id, which tells an attempt from one of the same number in a restored database."""
 
@@ -177,6 +179,8 @@ class Job:
     conditions: tuple[Condition, ...] = ()
     suspended: bool = False
     deleting: bool = False
+    trouble: str | None = None
+    """Why it has no pod, in the cluster's own words."""
 
     @classmethod
     def parse(cls, raw: Raw) -> Self:

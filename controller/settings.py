@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, field_validator
 
+from controller.admission import Caps
 from controller.decide import Limits
 from store.models import Kind
 from store.settings import StoreSettings
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGTP]i?)?$")]
 """A Kubernetes quantity: 500m, 4, 8Gi."""
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,51}[A-Za-z0-9])?$")]
+"""The value of a label, short enough for a name made from it."""
 
 ROOMS = ("geneface", "eval", "speech")
 
@@ -49,6 +52,9 @@ class GpuClass(BaseModel):
     node_labels: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
     runtime_class: str | None = None
+    priority_class: str | None = None
+    max_active: int | None = Field(None, ge=1)
+    """Requests of this class that have a Job at once; None: no limit but the general one."""
 
 
 _CPU = {
@@ -69,14 +75,27 @@ _OWN_VARIABLES = frozenset(
 class Settings(StoreSettings):
     """Settings of `python -m controller`. Environment prefix `GENEFACE_`; dictionaries are JSON and complete the defaults."""
 
-    cluster: Literal["local"] = Field("local", description="What runs Jobs: local = processes of this machine")
+    cluster: Literal["local", "kubernetes"] = Field(
+        "local", description="What runs Jobs: local = processes of this machine; kubernetes = a cluster"
+    )
     api_url: str = Field(description="Where Jobs find the API, without /v1")
     work_folder: Path = Field(Path(".local/cluster"), description="Local cluster: folder of the Jobs' files")
     slots: int = Field(1, ge=1, description="Local cluster: Jobs that run at once")
-    namespace: str = Field("geneface", description="Kubernetes namespace of the Jobs")
+    kubeconfig: Path | None = Field(
+        None, description="Kubernetes: file that says where the cluster is. Default: the pod's service account, else as kubectl"
+    )
+    namespace: str = Field("geneface", description="Kubernetes: namespace of the Jobs")
+    instance: Label = Field("geneface", description="Kubernetes: name of this installation; its Jobs and its Lease carry it")
+    identity: str | None = Field(None, description="Kubernetes: who this controller is in the Lease. Default: host and process")
+    writes_per_second: float = Field(50.0, gt=0, description="Kubernetes: creates and deletes a second, after a slow start")
+    writes_burst: int = Field(100, ge=1, description="Kubernetes: creates and deletes at once after a pause")
     images: dict[str, str] = Field(
         default_factory=lambda: {room: f"geneface-{room}:0.1.0" for room in ROOMS}, description="Image of each step room"
     )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When a node fetches the images of steps"
+    )
+    image_pull_secrets: tuple[str, ...] = Field((), description="Secrets with the registry's credentials, as a JSON list")
     resources: dict[Kind, Resources] = Field(default_factory=lambda: dict(_CPU), description="CPU and memory, by kind of request")
     gpu_classes: dict[str, GpuClass] = Field(default_factory=dict, description="What a request may name as its `gpu`")
     deadlines: dict[Kind, int] = Field(
@@ -86,6 +105,7 @@ class Settings(StoreSettings):
     grace_seconds: int = Field(120, ge=1, description="From SIGTERM to SIGKILL: time to save a checkpoint")
     weights_claim: str | None = Field(None, description="Volume claim that holds the weights, mounted read-only")
     queue_name: str | None = Field(None, description="Kueue's local queue for the Jobs; default: none")
+    queue_priority_class: str | None = Field(None, description="Kueue's priority class for the Jobs; default: none")
     step_environment: dict[str, str] = Field(
         default_factory=dict, description='Variables that every step gets, e.g. {"GENEFACE_VISIBLE_LABEL": "off"}'
     )
@@ -93,6 +113,9 @@ class Settings(StoreSettings):
         None,
         ge=1,
         description="Requests that have a Job at once; others stay queued. Default: the local cluster's slots, else 100",
+    )
+    max_active_jobs_per_owner: int | None = Field(
+        None, ge=1, description="Requests of one owner that have a Job at once; default: no limit but the general one"
     )
     tries: int = Field(3, ge=1, description="Tries of a request, the first included, when it crashes or asks for another")
     disruptions: int = Field(20, ge=0, description="Attempts a request may lose to the infrastructure beyond its tries")
@@ -143,10 +166,14 @@ class Settings(StoreSettings):
                 raise ValueError(f"{name} is set by the controller itself")
         return value
 
-    def limits(self, slots: int | None) -> Limits:
-        """The limits that `decide` keeps to, on a cluster that runs `slots` Jobs at once (None: it does its own queueing)."""
+    def caps(self, slots: int | None) -> Caps:
+        """How many requests have a Job at once, on a cluster that runs `slots` of them (None: it does its own queueing)."""
+        per_gpu = {name: one.max_active for name, one in self.gpu_classes.items() if one.max_active is not None}
+        return Caps(self.max_active_jobs or slots or 100, self.max_active_jobs_per_owner, per_gpu)
+
+    def limits(self) -> Limits:
+        """The limits that `decide` keeps to."""
         return Limits(
-            max_active=self.max_active_jobs or slots or 100,
             tries=self.tries,
             disruptions=self.disruptions,
             backoff=timedelta(seconds=self.backoff_seconds),

@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,26 +12,12 @@ from controller.cluster import TOKEN_KEY, Cluster
 from controller.errors import JobExistsError, ManifestError
 from controller.metrics import Metrics
 from controller.settings import Settings
+from controller.sight import Observer, Sight
 from store import jobs, models, requests, tokens
 from store.database import Database
 from store.objects import LOG_LAST, Objects, log_key
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sight:
-    """All that is known about a request at one moment: rows, and what the cluster shows of the attempt in question."""
-
-    row: models.Request
-    attempt_row: models.Attempt | None
-    request: observed.Request
-    attempt: observed.Attempt | None
-    queue: decide.Queue
-    job: observed.Job | None
-    pods: tuple[observed.Pod, ...]
-    strays: tuple[str, ...]
-    """Names of Jobs that carry the request's label and belong to no attempt that is left."""
 
 
 class Shell:
@@ -47,12 +32,13 @@ class Shell:
         self._cluster = cluster
         self._metrics = metrics
         self._worker = worker
-        self._limits = settings.limits(cluster.slots)
+        self._limits = settings.limits()
+        self._observer = Observer(database, cluster, settings.caps(cluster.slots))
 
     def look(self, request_id: UUID) -> Action:
         """Does the next thing about the request and says what it was. Raises what database, cluster and objects raise."""
         now = datetime.now(UTC)
-        sight = self._see(request_id, now)
+        sight = self._observer.see([request_id], now).get(request_id)
         if sight is None:
             for raw in self._cluster.jobs(request_id):  # the request was deleted, with all that was known of its Jobs
                 self._cluster.delete(raw["metadata"]["name"])
@@ -60,36 +46,36 @@ class Shell:
         for name in sight.strays:
             log.warning("a Job of no attempt is deleted", extra={"request": str(request_id), "job": name})
             self._cluster.delete(name)
-        action = decide.decide(sight.request, sight.attempt, sight.job, sight.pods, now, self._limits, sight.queue)
+        sight = self._observer.explained(sight)
+        action = self._decide(sight, now)
         self._carry_out(action, sight)
         if not isinstance(action, Wait | Done):
             self._metrics.actions.labels(type(action).__name__).inc()
             log.info("%s", action, extra={"request": str(request_id), "action": type(action).__name__})
         return action
 
-    def _see(self, request_id: UUID, now: datetime) -> Sight | None:
-        """The database first: what the cluster shows may be newer, and every write is guarded.
+    def survey(self, requests: Sequence[UUID]) -> Iterator[tuple[UUID, datetime | None]]:
+        """Which of the requests want a look, and when: one now that has something to be done or said."""
+        now = datetime.now(UTC)
+        sights = self._observer.see(requests, now)
+        for request in requests:
+            sight = sights.get(request)
+            action = None if sight is None or sight.strays else self._decide(sight, now)
+            match action:
+                case Done():
+                    pass
+                case Wait(reason, until) if sight and (sight.request.final or reason == sight.request.waiting_reason):
+                    if until is not None:
+                        yield request, until
+                case _:
+                    yield request, None
 
-        now: the moment that is decided for as well, so that a request is either due or not.
-        """
-        with self._database.begin() as session:
-            found = jobs.load(session, request_id)
-            if found is None:
-                return None
-            row, rows = found
-            active, place = jobs.queue(session, row, now) if row.state == models.State.QUEUED else (0, 0)
-        attempt_row = next((one for one in rows if one.cleaned_at is None), rows[-1] if rows else None)
-        attempt = None if attempt_row is None else observed.Attempt.of(attempt_row)
-        raw_jobs = self._cluster.jobs(request_id)
-        found_jobs = [observed.Job.parse(raw) for raw in raw_jobs]
-        known = {str(one.id) for one in rows if one.cleaned_at is None}
-        ours = [job for job in found_jobs if attempt and job.attempt_id == str(attempt.id) and job.name == attempt.job_name]
-        pods = [raw for raw in self._cluster.pods(request_id) if attempt and observed.job_of(raw) == attempt.job_name]
-        return Sight(
-            row, attempt_row, observed.Request.of(row), attempt, decide.Queue(active, place),
-            ours[0] if ours else None, tuple(observed.Pod.parse(raw) for raw in pods),
-            tuple(job.name for job in found_jobs if job.attempt_id not in known and not job.deleting),
-        )  # fmt: skip
+    def called(self) -> list[UUID]:
+        """Queued requests that may start, each time that the queue was read anew."""
+        return self._observer.called(datetime.now(UTC))
+
+    def _decide(self, sight: Sight, now: datetime) -> Action:
+        return decide.decide(sight.request, sight.attempt, sight.job, sight.pods, now, self._limits, sight.admitted)
 
     def _carry_out(self, action: Action, sight: Sight) -> None:
         match action:
@@ -97,9 +83,8 @@ class Shell:
                 self._submit(sight, number)
             case CreateJob():
                 self._create(sight)
-            case Acknowledge(attempt, job_uid):
-                with self._database.begin() as session:
-                    jobs.acknowledge(session, attempt, job_uid)
+            case Acknowledge(_, job_uid):
+                self._acknowledge(sight, job_uid)
             case Requeue() | Finish():
                 self._end(action, sight)
             case DeleteJob(name):
@@ -126,9 +111,8 @@ class Shell:
             failed = Finish(sight.attempt_row.number, models.State.FAILED, error.code, error.message)
             self._end(failed, sight)
             return
-        token = tokens.sign(sight.attempt_row.id, self._settings.token_keys[0])
         try:
-            uid = self._cluster.create(job, {TOKEN_KEY: token})
+            uid = self._cluster.create(job, self._secret(sight.attempt_row))
         except JobExistsError:
             self._adopt(sight, sight.attempt_row)
         else:
@@ -137,6 +121,17 @@ class Shell:
             if sight.attempt_row.number == 1:
                 self._metrics.start.observe((datetime.now(UTC) - sight.row.created_at).total_seconds())
 
+    def _acknowledge(self, sight: Sight, job_uid: str) -> None:
+        """A Job of ours whose creation was cut short by a crash may lack its Secret."""
+        if sight.attempt_row is None:
+            return
+        self._cluster.entrust(sight.attempt_row.job_name, job_uid, self._secret(sight.attempt_row))
+        with self._database.begin() as session:
+            jobs.acknowledge(session, sight.attempt_row.id, job_uid)
+
+    def _secret(self, attempt: models.Attempt) -> dict[str, str]:
+        return {TOKEN_KEY: tokens.sign(attempt.id, self._settings.token_keys[0])}
+
     def _adopt(self, sight: Sight, attempt: models.Attempt) -> None:
         """The name is taken: by our own earlier try, or by a stranger, whom the next attempt's name avoids."""
         raw = self._cluster.get(attempt.job_name)
@@ -144,8 +139,7 @@ class Shell:
             return
         job = observed.Job.parse(raw)
         if observed.request_of(raw) == sight.request.id and job.attempt_id == str(attempt.id):
-            with self._database.begin() as session:
-                jobs.acknowledge(session, attempt.id, job.uid)
+            self._acknowledge(sight, job.uid)
             return
         log.error("a Job that is not ours has the name", extra={"request": str(sight.request.id), "job": attempt.job_name})
         stranger = f"a Job named {attempt.job_name} that is not ours stood in the way"
@@ -163,6 +157,7 @@ class Shell:
                     )
                 case Finish(number, state, code, message):
                     jobs.finish(session, request_id, number, state, code, message)
+        self._observer.room_changed()
 
     def _keep_tail(self, tail: Tail, sight: Sight, number: int) -> None:
         """The last lines go beside those that the worker sent, before the outcome is told."""

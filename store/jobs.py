@@ -3,10 +3,11 @@
 Every write is guarded by the attempt's number and a state that is not final: of two writers one wins, the other sees 0 rows.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from store import removals, requests
@@ -29,25 +30,16 @@ def uncleaned(session: Session) -> list[UUID]:
     return list(session.scalars(query))
 
 
-def due_ids(session: Session, now: datetime, limit: int) -> list[UUID]:
-    """Queued requests that need not wait for their next try, oldest first."""
-    return list(session.scalars(select(Request.id).where(_due(now)).order_by(Request.id).limit(limit)))
-
-
-def queue(session: Session, request: Request, now: datetime) -> tuple[int, int]:
-    """How many requests are submitted or running, and the request's place among those that are queued and due."""
-    active = session.scalar(select(func.count()).select_from(Request).where(Request.state.in_(ACTIVE)))
-    place = session.scalar(select(func.count()).select_from(Request).where(_due(now), Request.id <= request.id))
-    return active or 0, place or 0
-
-
-def load(session: Session, request_id: UUID) -> tuple[Request, list[Attempt]] | None:
-    """The request and its attempts that still matter (current, or not cleaned), first to last; None when it was deleted."""
-    request = session.get(Request, request_id, populate_existing=True)
-    if request is None:
-        return None
-    query = select(Attempt).where(Attempt.request_id == request_id).order_by(Attempt.number)
-    return request, [row for row in session.scalars(query) if row.cleaned_at is None or row.number == request.attempt]
+def load(session: Session, ids: Sequence[UUID]) -> dict[UUID, tuple[Request, list[Attempt]]]:
+    """The requests and their attempts that still matter (current, or not cleaned), first to last. Deleted ones are left out."""
+    found = session.scalars(select(Request).where(Request.id.in_(ids)).execution_options(populate_existing=True))
+    rows: dict[UUID, tuple[Request, list[Attempt]]] = {request.id: (request, []) for request in found}
+    attempts = select(Attempt).where(Attempt.request_id.in_(list(rows))).order_by(Attempt.number)
+    for attempt in session.scalars(attempts.execution_options(populate_existing=True)):
+        request, of_request = rows[attempt.request_id]
+        if attempt.cleaned_at is None or attempt.number == request.attempt:
+            of_request.append(attempt)
+    return rows
 
 
 def submit(session: Session, request_id: UUID, number: int) -> Attempt | None:
@@ -109,10 +101,6 @@ def requeue(
 def cleaned(session: Session, attempt_id: UUID) -> None:
     """The attempt's Job is gone from the cluster."""
     session.execute(update(Attempt).where(Attempt.id == attempt_id).values(cleaned_at=datetime.now(UTC)))
-
-
-def _due(now: datetime) -> ColumnElement[bool]:
-    return and_(Request.state == State.QUEUED, or_(Request.next_try_at.is_(None), Request.next_try_at <= now))
 
 
 def _end(session: Session, request: Request, outcome: str, code: str | None, message: str | None, now: datetime) -> None:

@@ -115,19 +115,6 @@ def events(session: Session, subject: UUID, owner: str, after: int = 0, limit: i
     return list(session.scalars(query.order_by(Event.id).limit(limit)))
 
 
-def place(session: Session, request: Request) -> int:
-    """How many open requests stand before this one in the queue, itself included."""
-    open_before = select(func.count()).select_from(Request).where(Request.state == State.QUEUED, Request.id <= request.id)
-    return session.scalar(open_before) or 0
-
-
-def places(session: Session, ids: list[UUID]) -> dict[UUID, int]:
-    """The places in the queue of those of `ids` that are queued."""
-    place_ = func.row_number().over(order_by=Request.id).label("place")
-    queue = select(Request.id, place_).where(Request.state == State.QUEUED).subquery()
-    return {id_: number for id_, number in session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(ids)))}
-
-
 def counts(session: Session) -> dict[tuple[str, str], int]:
     """How many requests there are, by kind and state."""
     rows = session.execute(select(Request.kind, Request.state, func.count()).group_by(Request.kind, Request.state))

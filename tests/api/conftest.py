@@ -155,9 +155,8 @@ class Platform:
     def worker(self, request: str, run: str = "run-1") -> Worker:
         """What the controller does: the request's next attempt is submitted; its worker has not claimed yet."""
         with self.running.database.begin() as session:
-            found = jobs.load(session, UUID(request))
-            assert found is not None
-            attempt = jobs.submit(session, UUID(request), found[0].attempt + 1)
+            row, _ = jobs.load(session, [UUID(request)])[UUID(request)]
+            attempt = jobs.submit(session, UUID(request), row.attempt + 1)
             assert attempt is not None
         return Worker(self.client, self.running.objects, UUID(request), attempt.number, attempt.id, run)
 

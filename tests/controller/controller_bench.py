@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from controller.app import Controller
 from controller.local_cluster import LocalCluster
 from controller.settings import Settings
-from store import attempts, requests
+from store import attempts, queue, requests
 from store.database import Database
 from store.models import FINAL, Attempt, Event, Kind, Request
 from store.objects import Objects
@@ -132,6 +133,10 @@ class Bench:
 
     def reason(self, request: UUID) -> str:
         return self.row(request).waiting_reason or ""
+
+    def place(self, request: UUID) -> int | None:
+        with self.database.begin() as session:
+            return queue.places(session, [request], datetime.now(UTC)).get(request)
 
     def restart_cluster(self) -> None:
         """As after a crash of the machine: what ran is gone."""

@@ -8,16 +8,16 @@ import pytest
 
 from controller import observed
 from controller.actions import Acknowledge, CreateJob, DeleteJob, Done, Finish, MarkCleaned, Requeue, Submit, Tail, Wait
-from controller.decide import Limits, Queue, decide
+from controller.decide import Limits, decide
 from controller.observed import Attempt, Job, Pod, Request
 from store import ids
 from store.models import State
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
-LIMITS = Limits(max_active=2)
-FREE = Queue(active=0, place=1)
+LIMITS = Limits()
 NAME = "gf-training-abc-1"
 ATTEMPT = Attempt(ids.new(), 1, NAME, "uid-1", "run-1")
+UNCLAIMED = replace(ATTEMPT, run=None)
 RUNNING = Request(ids.new(), State.RUNNING, attempt=1)
 WORDS = '{"code": "no_face_detected", "message": "no face was found in the first 5 s"}'
 
@@ -34,6 +34,11 @@ def raw_job(*conditions: dict[str, Any], age: float = 60, **metadata: Any) -> di
 
 def failed(reason: str = "BackoffLimitExceeded", message: str = "") -> dict[str, Any]:
     return {"type": "Failed", "status": "True", "reason": reason, "message": message, "lastTransitionTime": at(-1)}
+
+
+def suspended(age: float = 60) -> dict[str, Any]:
+    raw = raw_job({"type": "Suspended", "status": "True", "message": "Job suspended"}, age=age)
+    return {**raw, "spec": {"suspend": True}}
 
 
 def complete(ago: float) -> dict[str, Any]:
@@ -70,9 +75,11 @@ def unscheduled(reason: str, message: str) -> list[dict[str, str]]:
 
 def verdict(
     job: dict[str, Any] | None, *pods: dict[str, Any], request: Request = RUNNING, attempt: Attempt | None = ATTEMPT,
-    queue: Queue = FREE,
+    admitted: bool = True,
 ) -> Any:  # fmt: skip
-    return decide(request, attempt, None if job is None else Job.parse(job), [Pod.parse(pod) for pod in pods], NOW, LIMITS, queue)
+    return decide(
+        request, attempt, None if job is None else Job.parse(job), [Pod.parse(pod) for pod in pods], NOW, LIMITS, admitted
+    )
 
 
 class TestQueue:
@@ -83,10 +90,8 @@ class TestQueue:
     def test_is_submitted(self):
         assert verdict(None, request=self.queued, attempt=None) == Submit(1)
 
-    def test_waits_in_its_place(self):
-        assert verdict(None, request=self.queued, attempt=None, queue=Queue(1, 2)) == Wait("place 2 in the queue")
-        assert verdict(None, request=self.queued, attempt=None, queue=Queue(2, 1)) == Wait("place 1 in the queue")
-        assert verdict(None, request=self.queued, attempt=None, queue=Queue(0, 2)) == Submit(1)
+    def test_waits_until_it_is_admitted(self):
+        assert verdict(None, request=self.queued, attempt=None, admitted=False) == Wait()
 
     def test_waits_for_its_next_try(self):
         later = NOW + timedelta(seconds=10)
@@ -321,12 +326,19 @@ class TestPending:
     submitted = replace(RUNNING, state=State.SUBMITTED)
 
     @pytest.mark.parametrize(
-        "reason", ["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"]
+        ("reason", "what"),
+        [
+            ("ImagePullBackOff", "the image of step preprocess cannot be fetched"),
+            ("ErrImagePull", "the image of step preprocess cannot be fetched"),
+            ("InvalidImageName", "the image of step preprocess cannot be fetched"),
+            ("CreateContainerConfigError", "step preprocess cannot be started"),
+            ("CreateContainerError", "step preprocess cannot be started"),
+        ],
     )
-    def test_image_and_configuration(self, reason: str):
+    def test_image_and_configuration(self, reason: str, what: str):
         container = waits("preprocess", reason, "not found")
         action = verdict(raw_job(), raw_pod(container, phase="Pending", age=60), request=self.submitted)
-        assert action == Wait(f"{reason} (preprocess): not found", NOW - timedelta(seconds=60) + LIMITS.pending)
+        assert action == Wait(f"{what} ({reason}): not found", NOW - timedelta(seconds=60) + LIMITS.pending)
         late = verdict(raw_job(), raw_pod(container, phase="Pending", age=1801), request=self.submitted)
         assert (late.state, late.code) == (State.FAILED, "pending_timeout")
         assert reason in late.message
@@ -336,7 +348,7 @@ class TestPending:
         conditions = unscheduled("Unschedulable", message)
         action = verdict(raw_job(), raw_pod(phase="Pending", age=7200, conditions=conditions), request=self.submitted)
         assert isinstance(action, Wait)
-        assert action.reason == f"Unschedulable: {message}"
+        assert action.reason == f"no node can take it yet (Unschedulable): {message}"
         late = verdict(raw_job(), raw_pod(phase="Pending", age=90_000, conditions=conditions), request=self.submitted)
         assert late.code == "pending_timeout"
 
@@ -344,19 +356,37 @@ class TestPending:
         conditions = unscheduled("SchedulingGated", "waiting for a slot (place 3)")
         pod = raw_pod(phase="Pending", age=1e6, conditions=conditions)
         assert verdict(raw_job(age=1e6), pod, request=self.submitted) == Wait("waiting for a slot (place 3)")
-        suspended = raw_job({"type": "Suspended", "status": "True", "message": "Job suspended"}, age=1e6)
-        suspended["spec"]["suspend"] = True
-        assert verdict(suspended, request=self.submitted) == Wait("Job suspended")
+        waiting = verdict(suspended(age=1e6), request=self.submitted, attempt=UNCLAIMED)
+        assert waiting == Wait("waiting for admission to the cluster's queue")
+
+    def test_kueue_says_why(self):
+        job = replace(Job.parse(suspended()), trouble="Pending: insufficient unused quota")
+        assert decide(self.submitted, UNCLAIMED, job, [], NOW, LIMITS, True).reason == "Pending: insufficient unused quota"
+
+    def test_kueue_takes_a_job_back_before_its_pod_has_claimed_the_attempt(self):
+        """Admitted again, the Job's next pod claims it."""
+        assert isinstance(verdict(suspended(), request=self.submitted, attempt=UNCLAIMED), Wait)
+
+    def test_kueue_takes_a_running_job_back(self):
+        """Its next pod would be a twin under the same attempt: a new attempt goes on from the checkpoint."""
+        action = verdict(suspended())
+        assert (action.counted, action.code) == (False, "evicted")
 
     def test_no_pod_is_made(self):
-        assert verdict(raw_job(age=5), request=self.submitted).reason == "the cluster has made no pod yet"
+        waiting = verdict(raw_job(age=5), request=self.submitted)
+        assert waiting == Wait("the cluster has made no pod yet", NOW + LIMITS.look_again)
+        job = replace(Job.parse(raw_job(age=5)), trouble="FailedCreate: exceeded quota")
+        why = decide(self.submitted, ATTEMPT, job, [], NOW, LIMITS, True).reason
+        assert why == "the cluster has made no pod yet: FailedCreate: exceeded quota"
         assert verdict(raw_job(age=90_000), request=self.submitted).code == "pending_timeout"
 
     def test_second_image_cannot_be_pulled(self):
         """The limit counts from the first step's end, not from the pod's beginning."""
         pod = raw_pod(ended("preprocess", 0), waits("train", "ErrImagePull"), init=1, phase="Pending", age=9000)
         action = verdict(raw_job(age=9000), pod)
-        assert action == Wait("ErrImagePull (train)", NOW - timedelta(seconds=1) + LIMITS.pending)
+        assert action == Wait(
+            "the image of step train cannot be fetched (ErrImagePull)", NOW - timedelta(seconds=1) + LIMITS.pending
+        )
 
     def test_running_needs_no_reason(self):
         pod = raw_pod(runs("preprocess"), waits("train", "PodInitializing"), init=1, phase="Pending", age=9000)

@@ -103,7 +103,7 @@ def test_job_that_ends_well_without_a_result(bench: Bench):
 def test_ten_requests_and_two_slots(bench: Bench):
     with bench.running():
         asked = [bench.ask() for _ in range(10)]
-        until(lambda: bench.reason(asked[9]) == "place 8 in the queue")
+        until(lambda: bench.place(asked[9]) == 8)
         for request in asked:
             attempt = bench.started(request)
             active = [one for one in asked if bench.row(one).state in ("submitted", "running")]

@@ -208,7 +208,7 @@ def test_plan_of_rows():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"api_url": "nowhere"}, {"slots": 0}, {"deadlines": {"training": 0}}, {"cluster": "kubernetes"},
+        {"api_url": "nowhere"}, {"slots": 0}, {"deadlines": {"training": 0}}, {"cluster": "nomad"},
         {"resources": {"training": {"cpu": "many", "memory": "1Gi"}}}, {"token_key": "short"}, {"images": "x"},
     ],
 )  # fmt: skip

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import S3
 from databases import create_database
 from sqlalchemy import text
 
@@ -14,6 +13,7 @@ from store import ids, migrate
 from store.__main__ import missing, prepare, wait
 from store.database import Database
 from store.objects import Objects
+from tests.conftest import S3
 
 
 @pytest.fixture

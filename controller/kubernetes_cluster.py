@@ -1,0 +1,226 @@
+"""KubernetesCluster: Jobs on a Kubernetes cluster, seen through two reflectors, written through one token bucket."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from controller.bucket import Bucket
+from controller.cluster import TAIL_LINES, Raw
+from controller.errors import ApiAwayError, ApiError, ClusterError, JobExistsError
+from controller.kube_api import KubeApi, namespaced, selector
+from controller.observed import ATTEMPT_ID, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, job_of, request_of
+from controller.reflector import Pace, Reflector
+
+log = logging.getLogger(__name__)
+
+BATCH, CORE, KUEUE = "apis/batch/v1", "api/v1", "apis/kueue.x-k8s.io"
+NOT_FOUND, CONFLICT = 404, 409
+SYNC_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where on the cluster: a namespace, and whose Jobs in it are ours (two installations may share one)."""
+
+    namespace: str
+    instance: str
+    kueue: bool = False
+    """Whether Jobs go through Kueue, whose Workloads then say why one waits."""
+
+
+class KubernetesCluster:
+    """The Jobs and pods of one installation. What it writes it sees at once: answers go into the same copy that watches feed."""
+
+    def __init__(self, api: KubeApi, place: Place, bucket: Bucket, pace: Pace | None = None) -> None:
+        """Waits for the first lists. Raises ClusterError when they do not come."""
+        self._api, self._place, self._bucket = api, place, bucket
+        self._watchers: list[Callable[[UUID], None]] = []
+        self._kueue_version: str | None = None
+        labels = selector({MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: place.instance})
+        self._jobs = Reflector(api, self._path(BATCH, "jobs"), labels, _kept_job, self._changed, pace)
+        self._pods = Reflector(api, self._path(CORE, "pods"), labels, _kept_pod, self._changed, pace)
+        for reflector in (self._jobs, self._pods):
+            reflector.start()
+
+    def wait(self, seconds: float = SYNC_SECONDS) -> None:
+        """Until Jobs and pods have been listed once. Raises ClusterError."""
+        for reflector in (self._jobs, self._pods):
+            if not reflector.wait(seconds):
+                raise ClusterError(f"the cluster's Jobs and pods could not be listed within {seconds:.0f} s")
+
+    @property
+    def slots(self) -> int | None:
+        return None
+
+    def create(self, manifest: Raw, secret: Mapping[str, str]) -> str:
+        name = manifest["metadata"]["name"]
+        try:
+            raw = self._write("POST", self._path(BATCH, "jobs"), manifest)
+        except ApiError as error:
+            if error.status == CONFLICT:
+                raise JobExistsError(f"there is a Job {name} already") from error
+            raise
+        self._jobs.saw(raw)
+        uid = str(raw["metadata"]["uid"])
+        self.entrust(name, uid, secret)
+        return uid
+
+    def entrust(self, job: str, uid: str, secret: Mapping[str, str]) -> None:
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": job,
+            "uid": uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+        labels = {MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: self._place.instance}
+        body: Raw = {
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True, "stringData": dict(secret),
+            "metadata": {"name": job, "namespace": self._place.namespace, "labels": labels, "ownerReferences": [owner]},
+        }  # fmt: skip
+        try:
+            self._write("POST", self._path(CORE, "secrets"), body)
+        except ApiError as error:
+            if error.status != CONFLICT:
+                raise
+
+    def get(self, name: str) -> Raw | None:
+        """Asks the server: a Job that is not ours stands in no copy."""
+        try:
+            return self._api.call("GET", self._path(BATCH, "jobs", name))
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    def jobs(self, request: UUID | None = None) -> list[Raw]:
+        return self._jobs.all() if request is None else self._jobs.of(request)
+
+    def pods(self, request: UUID) -> list[Raw]:
+        return self._pods.of(request)
+
+    def delete(self, name: str) -> None:
+        """Background: the Job goes at once, its pods and its Secret follow. By default a Job's deletion would leave its pods."""
+        known = self._jobs.get(name)
+        options: Raw = {"propagationPolicy": "Background"}
+        if known is not None:
+            options["preconditions"] = {"uid": known["metadata"]["uid"]}
+        answer = self._delete(self._path(BATCH, "jobs", name), options)
+        if answer is not None and answer.get("kind") == "Job":
+            self._jobs.saw(answer)
+        else:
+            self._jobs.forget(name)
+        for pod in [raw for raw in self._pods.all() if job_of(raw) == name] if known is None else []:
+            answer = self._delete(self._path(CORE, "pods", pod["metadata"]["name"]), {})
+            if answer is not None and answer.get("kind") == "Pod":
+                self._pods.saw(answer)
+
+    def tail(self, pod: str, container: str) -> list[str]:
+        try:
+            text = self._api.text(self._path(CORE, "pods", pod, "log"), {"container": container, "tailLines": TAIL_LINES})
+        except ApiError as error:
+            log.info("the last lines of a container cannot be had: %s", error, extra={"pod": pod})
+            return []
+        return text.splitlines()
+
+    def trouble(self, job: str) -> str | None:
+        known = self._jobs.get(job)
+        if known is None:
+            return None
+        uid = str(known["metadata"]["uid"])
+        if self._place.kueue and (known.get("spec") or {}).get("suspend"):
+            return self._kueue_words(uid)
+        query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
+        events = self._api.call("GET", self._path(CORE, "events"), query=query).get("items") or []
+        last = max(events, key=_event_time, default=None)
+        return None if last is None else f"{last.get('reason')}: {last.get('message')}"
+
+    def watch(self, changed: Callable[[UUID], None]) -> None:
+        self._watchers.append(changed)
+
+    def age(self) -> float:
+        return max(self._jobs.age(), self._pods.age())
+
+    def close(self) -> None:
+        """What runs on the cluster goes on."""
+        for reflector in (self._jobs, self._pods):
+            reflector.stop()
+
+    def _path(self, group: str, resource: str, name: str = "", part: str = "") -> str:
+        return namespaced(group, self._place.namespace, resource, name, part)
+
+    def _write(self, method: str, path: str, body: Raw) -> Raw:
+        self._bucket.take()
+        try:
+            answer = self._api.call(method, path, body)
+        except ApiAwayError:
+            self._bucket.was_refused()
+            raise
+        except ApiError as error:
+            if error.overloaded:
+                self._bucket.was_refused()
+            raise
+        self._bucket.went_well()
+        return answer
+
+    def _delete(self, path: str, options: Raw) -> Raw | None:
+        """None: there was no such thing, or another one of that name."""
+        try:
+            return self._write("DELETE", path, {"apiVersion": "v1", "kind": "DeleteOptions", **options})
+        except ApiError as error:
+            if error.status in (NOT_FOUND, CONFLICT):
+                return None
+            raise
+
+    def _kueue_words(self, uid: str) -> str | None:
+        """What Kueue says about the Job's Workload: the newest condition that holds it back."""
+        try:
+            if self._kueue_version is None:
+                group = self._api.call("GET", f"/{KUEUE}")
+                self._kueue_version = str(group["preferredVersion"]["version"])
+            path = self._path(f"{KUEUE}/{self._kueue_version}", "workloads")
+            found = self._api.call("GET", path, query={"labelSelector": f"kueue.x-k8s.io/job-uid={uid}"}).get("items") or []
+        except ApiError as error:
+            return f"Kueue cannot be asked: {error.message}" if error.status != NOT_FOUND else None
+        conditions = [one for raw in found for one in (raw.get("status") or {}).get("conditions") or ()]
+        holding = [
+            one for one in conditions
+            if (one["type"] in ("Evicted", "Preempted", "Requeued") and one["status"] == "True")
+            or (one["type"] in ("QuotaReserved", "Admitted") and one["status"] == "False")
+        ]  # fmt: skip
+        last = max(holding, key=lambda one: one.get("lastTransitionTime") or "", default=None)
+        return None if last is None else f"{last.get('reason') or last['type']}: {last.get('message') or ''}".removesuffix(": ")
+
+    def _changed(self, raw: Raw) -> None:
+        request = request_of(raw)
+        if request is not None:
+            for watcher in list(self._watchers):
+                watcher(request)
+
+
+def _kept_job(raw: Raw) -> Raw:
+    """What is read of a Job; ten thousand whole ones would fill the memory."""
+    return {
+        "metadata": _kept_metadata(raw), "spec": {"suspend": (raw.get("spec") or {}).get("suspend", False)},
+        "status": raw.get("status") or {},
+    }  # fmt: skip
+
+
+def _kept_pod(raw: Raw) -> Raw:
+    status = raw.get("status") or {}
+    names = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
+    return {"metadata": _kept_metadata(raw), "status": {name: status[name] for name in names if name in status}}
+
+
+def _kept_metadata(raw: Raw) -> Raw:
+    metadata = raw["metadata"]
+    names = ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels")
+    kept = {name: metadata[name] for name in names if name in metadata}
+    attempt = (metadata.get("annotations") or {}).get(ATTEMPT_ID)
+    return kept if attempt is None else {**kept, "annotations": {ATTEMPT_ID: attempt}}
+
+
+def _event_time(raw: Raw) -> str:
+    return str(raw.get("lastTimestamp") or raw.get("eventTime") or raw["metadata"].get("creationTimestamp") or "")
