@@ -6,6 +6,7 @@ understands go.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,8 +41,8 @@ def rendered(overlay: str) -> dict[Key, tuple[str, Object]]:
     command = [helm, "template", NAME, CHART, "--namespace", NAME, "--no-hooks", "--values", values]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = {}
-    for part in text.split("\n---\n# Source: "):
-        source, _, body = part.removeprefix("---\n# Source: ").partition("\n")
+    for part in re.split(r"^---\n# Source: ", text, flags=re.MULTILINE)[1:]:
+        source, _, body = part.partition("\n")
         for one in filter(None, yaml.safe_load_all(body)):
             found[one["kind"], one["metadata"]["name"]] = (source.split("/")[2], plain(one))
     return found
