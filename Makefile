@@ -1,9 +1,10 @@
 # make demo    trains a talking face from the sample video and films it saying something new: no cluster, no GPU
 # make up      the platform on this machine, until Ctrl-C
-# make test    the tests;  make test-slow: those at full length;  make lint;  make bench
+# make test    the tests;  make test-slow: those at full length;  make test-apiserver: on a real kube-apiserver
+# make lint;   make bench;  make images: the container images, by buildah, podman or docker
 # make weights [NAME…]   optional pretrained files;  make lock: new versions of all dependencies
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo up doctor weights test test-slow lint format bench lock licences readme sample clean
+.PHONY: help setup dev demo up doctor weights images test test-slow test-apiserver lint format bench lock licences readme sample clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -45,10 +46,17 @@ weights: setup
 	@$(PYTHON) -m steps.weights $(filter-out $@,$(MAKECMDGOALS))
 
 test: dev
-	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile
+	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -m "not slow and not apiserver and not cluster" -n auto --dist loadfile
 
 test-slow: dev
-	@$(PYTHON) -m pytest -m slow --timeout 1800
+	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -m slow --timeout 1800
+
+# Needs etcd, kube-apiserver and kube-controller-manager: see CONTRIBUTING.md.
+test-apiserver: dev
+	@$(PYTHON) -m pytest tests/apiserver -m "apiserver and not slow" --timeout 180
+
+images:
+	@images/build
 
 lint: dev
 	@$(PYTHON) -m ruff check

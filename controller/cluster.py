@@ -48,6 +48,9 @@ class Cluster(Protocol):
     def trouble(self, job: str) -> str | None:
         """Why the Job has no pod, in the cluster's own words; None: it does not say."""
 
+    def held(self, job: str) -> str | None:
+        """Why the Job is suspended, in the words of the cluster's queue; None: it does not say."""
+
     def watch(self, changed: Callable[[UUID], None]) -> None:
         """From now on calls `changed` with the request of every Job or pod that changes. Hints: they may be lost."""
 

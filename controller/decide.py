@@ -16,6 +16,7 @@ from store.models import State
 
 STOPPING = "stopping"
 LOST = Disrupted("job_lost", "the Job was gone from the cluster")
+OWNER_LOST = Disrupted("pod_lost", "the pod that had claimed the attempt is gone; the Job's other pod may not go on with it")
 STRAY = Disrupted("attempt_lost", "the request's attempt is not in the database")
 
 
@@ -121,10 +122,17 @@ def _follow(request: Request, attempt: Attempt, job: Job | None, pods: Sequence[
             return Acknowledge(attempt.id, uid)
         case Job(suspended=True) if not lost and attempt.run is not None:
             return _conclude(request, Disrupted("evicted", _evicted(job)), now, limits)
+        case Job(finished=False) if not lost and _owner_gone(attempt, pods):
+            return _conclude(request, OWNER_LOST, now, limits)
         case Job() if not lost:
             return _under_way(request, job, pods, now, limits)
         case _:
             return _conclude(request, LOST, now, limits)
+
+
+def _owner_gone(attempt: Attempt, pods: Sequence[Pod]) -> bool:
+    """Kubernetes may start a pod twice, and then remove the one that has claimed the attempt."""
+    return attempt.run is not None and bool(pods) and all(pod.uid != attempt.run for pod in pods)
 
 
 def _under_way(request: Request, job: Job, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 BATCH, CORE, KUEUE = "apis/batch/v1", "api/v1", "apis/kueue.x-k8s.io"
 NOT_FOUND, CONFLICT = 404, 409
+JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
 SYNC_SECONDS = 60.0
 
 
@@ -33,19 +34,20 @@ class KubernetesCluster:
     """The Jobs and pods of one installation. What it writes it sees at once: answers go into the same copy that watches feed."""
 
     def __init__(self, api: KubeApi, place: Place, bucket: Bucket, pace: Pace | None = None) -> None:
-        """Waits for the first lists. Raises ClusterError when they do not come."""
+        """Begins to look; `wait` says when everything was seen. Raises ClusterError."""
         self._api, self._place, self._bucket = api, place, bucket
         self._watchers: list[Callable[[UUID], None]] = []
-        self._kueue_version: str | None = None
         labels = selector({MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: place.instance})
         self._jobs = Reflector(api, self._path(BATCH, "jobs"), labels, _kept_job, self._changed, pace)
         self._pods = Reflector(api, self._path(CORE, "pods"), labels, _kept_pod, self._changed, pace)
-        for reflector in (self._jobs, self._pods):
+        self._workloads = self._kueue(pace) if place.kueue else None
+        self._reflectors = [one for one in (self._jobs, self._pods, self._workloads) if one is not None]
+        for reflector in self._reflectors:
             reflector.start()
 
     def wait(self, seconds: float = SYNC_SECONDS) -> None:
-        """Until Jobs and pods have been listed once. Raises ClusterError."""
-        for reflector in (self._jobs, self._pods):
+        """Until all has been listed once. Raises ClusterError."""
+        for reflector in self._reflectors:
             if not reflector.wait(seconds):
                 raise ClusterError(f"the cluster's Jobs and pods could not be listed within {seconds:.0f} s")
 
@@ -129,23 +131,28 @@ class KubernetesCluster:
         known = self._jobs.get(job)
         if known is None:
             return None
-        uid = str(known["metadata"]["uid"])
-        if self._place.kueue and (known.get("spec") or {}).get("suspend"):
-            return self._kueue_words(uid)
-        query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
+        query = {"fieldSelector": f"involvedObject.uid={known['metadata']['uid']},type=Warning"}
         events = self._api.call("GET", self._path(CORE, "events"), query=query).get("items") or []
         last = max(events, key=_event_time, default=None)
         return None if last is None else f"{last.get('reason')}: {last.get('message')}"
+
+    def held(self, job: str) -> str | None:
+        known = self._jobs.get(job)
+        if known is None or self._workloads is None:
+            return None
+        uid = known["metadata"]["uid"]
+        found = [raw for raw in self._workloads.all() if raw["metadata"]["labels"].get(JOB_UID_LABEL) == uid]
+        return _held([one for raw in found for one in raw["status"].get("conditions") or ()])
 
     def watch(self, changed: Callable[[UUID], None]) -> None:
         self._watchers.append(changed)
 
     def age(self) -> float:
-        return max(self._jobs.age(), self._pods.age())
+        return max(reflector.age() for reflector in self._reflectors)
 
     def close(self) -> None:
         """What runs on the cluster goes on."""
-        for reflector in (self._jobs, self._pods):
+        for reflector in self._reflectors:
             reflector.stop()
 
     def _path(self, group: str, resource: str, name: str = "", part: str = "") -> str:
@@ -174,24 +181,23 @@ class KubernetesCluster:
                 return None
             raise
 
-    def _kueue_words(self, uid: str) -> str | None:
-        """What Kueue says about the Job's Workload: the newest condition that holds it back."""
+    def _kueue(self, pace: Pace | None) -> Reflector | None:
+        """Kueue's Workloads, where it is installed, whatever version of its API that offers."""
         try:
-            if self._kueue_version is None:
-                group = self._api.call("GET", f"/{KUEUE}")
-                self._kueue_version = str(group["preferredVersion"]["version"])
-            path = self._path(f"{KUEUE}/{self._kueue_version}", "workloads")
-            found = self._api.call("GET", path, query={"labelSelector": f"kueue.x-k8s.io/job-uid={uid}"}).get("items") or []
+            version = self._api.call("GET", f"/{KUEUE}")["preferredVersion"]["version"]
         except ApiError as error:
-            return f"Kueue cannot be asked: {error.message}" if error.status != NOT_FOUND else None
-        conditions = [one for raw in found for one in (raw.get("status") or {}).get("conditions") or ()]
-        holding = [
-            one for one in conditions
-            if (one["type"] in ("Evicted", "Preempted", "Requeued") and one["status"] == "True")
-            or (one["type"] in ("QuotaReserved", "Admitted") and one["status"] == "False")
-        ]  # fmt: skip
-        last = max(holding, key=lambda one: one.get("lastTransitionTime") or "", default=None)
-        return None if last is None else f"{last.get('reason') or last['type']}: {last.get('message') or ''}".removesuffix(": ")
+            if error.status != NOT_FOUND:
+                raise
+            log.warning("Jobs are given to Kueue, which is not installed: they wait until somebody resumes them")
+            return None
+        path = self._path(f"{KUEUE}/{version}", "workloads")
+        return Reflector(self._api, path, JOB_UID_LABEL, _kept_workload, self._workload_changed, pace)
+
+    def _workload_changed(self, raw: Raw) -> None:
+        for owner in raw["metadata"].get("ownerReferences") or ():
+            job = self._jobs.get(owner["name"])
+            if job is not None:
+                self._changed(job)
 
     def _changed(self, raw: Raw) -> None:
         request = request_of(raw)
@@ -220,6 +226,23 @@ def _kept_metadata(raw: Raw) -> Raw:
     kept = {name: metadata[name] for name in names if name in metadata}
     attempt = (metadata.get("annotations") or {}).get(ATTEMPT_ID)
     return kept if attempt is None else {**kept, "annotations": {ATTEMPT_ID: attempt}}
+
+
+def _kept_workload(raw: Raw) -> Raw:
+    kept = _kept_metadata(raw)
+    owners = raw["metadata"].get("ownerReferences") or []
+    return {"metadata": {"labels": {}, **kept, "ownerReferences": owners}, "status": raw.get("status") or {}}
+
+
+def _held(conditions: list[Raw]) -> str | None:
+    """The newest condition of a Workload that holds it back."""
+    holding = [
+        one for one in conditions
+        if (one["type"] in ("Evicted", "Preempted", "Requeued") and one["status"] == "True")
+        or (one["type"] in ("QuotaReserved", "Admitted") and one["status"] == "False")
+    ]  # fmt: skip
+    last = max(holding, key=lambda one: one.get("lastTransitionTime") or "", default=None)
+    return None if last is None else f"{last.get('reason') or last['type']}: {last.get('message') or ''}".removesuffix(": ")
 
 
 def _event_time(raw: Raw) -> str:

@@ -115,6 +115,10 @@ class LocalCluster:
         """Every Job has its pod."""
         return None
 
+    def held(self, job: str) -> str | None:
+        """No Job is suspended."""
+        return None
+
     def get(self, name: str) -> Raw | None:
         with self._lock:
             job = self._jobs.get(name)

@@ -138,6 +138,7 @@ class Pod:
     name: str
     phase: str
     created_at: datetime
+    uid: str = ""
     reason: str = ""
     message: str = ""
     conditions: tuple[Condition, ...] = ()
@@ -153,6 +154,7 @@ class Pod:
             name=metadata["name"],
             phase=status.get("phase") or "Pending",
             created_at=_required(metadata.get("creationTimestamp")),
+            uid=metadata.get("uid") or "",
             reason=status.get("reason") or "",
             message=status.get("message") or "",
             conditions=_conditions(status),

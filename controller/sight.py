@@ -55,8 +55,8 @@ class Observer:
         return {request: self._sight(*found) for request, found in rows.items()}
 
     def explained(self, sight: Sight) -> Sight:
-        """With the cluster's own words, where a Job has no pod."""
-        if sight.job is None or sight.pods or sight.job.finished or sight.request.final:
+        """With the cluster's own words, where a Job has no pod though it should: they have to be asked for."""
+        if sight.job is None or sight.pods or sight.job.suspended or sight.job.finished or sight.request.final:
             return sight
         return replace(sight, job=replace(sight.job, trouble=self._cluster.trouble(sight.job.name)))
 
@@ -94,6 +94,7 @@ class Observer:
         found = [observed.Job.parse(raw) for raw in self._cluster.jobs(row.id)]
         known = {str(one.id) for one in rows if one.cleaned_at is None}
         ours = [job for job in found if attempt and job.attempt_id == str(attempt.id) and job.name == attempt.job_name]
+        ours = [replace(job, trouble=self._cluster.held(job.name)) if job.suspended else job for job in ours]
         pods = [raw for raw in self._cluster.pods(row.id) if attempt and observed.job_of(raw) == attempt.job_name]
         return Sight(
             row, attempt_row, observed.Request.of(row), attempt, row.id in self._admitted, ours[0] if ours else None,

@@ -14,6 +14,8 @@ EXIT_INPUT = 64
 EXIT_TRY_AGAIN = 75
 EXIT_STOPPED = 143
 
+MORE_MEMORY = "give this kind of request more (GENEFACE_RESOURCES), or use a shorter or smaller video"
+
 _NODE_REASONS = frozenset({
     "Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "UnexpectedAdmissionError", "NodeAffinity",
 })  # fmt: skip
@@ -75,7 +77,8 @@ def _by_containers(ends: Sequence[tuple[Pod, Container, Terminated]]) -> Verdict
             return InputFault(code, message)
     for pod, container, end in ends:
         if end.reason == "OOMKilled":
-            return Exhausted("out_of_memory", f"step {container.name} ran out of memory", _tail(pod, container, end))
+            message = f"step {container.name} ran out of memory: {MORE_MEMORY}"
+            return Exhausted("out_of_memory", message, _tail(pod, container, end))
     return None
 
 

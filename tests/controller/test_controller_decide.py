@@ -392,6 +392,14 @@ class TestPending:
         pod = raw_pod(runs("preprocess"), waits("train", "PodInitializing"), init=1, phase="Pending", age=9000)
         assert verdict(raw_job(age=9000), pod) == Wait()
 
+    def test_the_pod_that_claimed_is_gone_and_a_twin_is_left(self):
+        """The twin may not go on under the same attempt, and would wait until the deadline."""
+        twin = raw_pod(runs("train"), phase="Running", metadata={"uid": "run-2"})
+        action = verdict(raw_job(), twin)
+        assert (action.counted, action.code) == (False, "pod_lost")
+        assert verdict(raw_job(), twin, raw_pod(runs("train"), phase="Running")) == Wait()
+        assert verdict(raw_job(), twin, attempt=UNCLAIMED) == Wait()
+
     def test_node_that_no_longer_answers(self):
         pod = raw_pod(runs("train"), phase="Running", metadata={"deletionTimestamp": at(-61)})
         action = verdict(raw_job(age=9000), pod)

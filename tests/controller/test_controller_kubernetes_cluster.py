@@ -167,17 +167,29 @@ def test_a_job_without_a_pod_is_explained_by_its_last_warning(double: ApiDouble,
     assert cluster.trouble("unknown") is None
 
 
-def test_kueue_says_why_a_suspended_job_waits(double: ApiDouble, cluster: KubernetesCluster) -> None:
-    cluster.create({**MANIFEST, "spec": {"suspend": True}}, {})
-    assert cluster.trouble("gf-1") is None  # no Kueue is there
+def test_kueue_says_why_a_suspended_job_waits(double: ApiDouble, bucket: Bucket) -> None:
     double.objects["/apis/kueue.x-k8s.io"] = {"preferredVersion": {"version": "v1beta2"}}
+    cluster = KubernetesCluster(double.api(), Place("ns", "here", kueue=True), bucket, Pace(watch=1, silence=2, backoff=0.01))
+    cluster.wait(5)
+    hints: list[UUID] = []
+    uid = cluster.create({**MANIFEST, "spec": {"suspend": True}}, {})
+    assert cluster.held("gf-1") is None
+    cluster.watch(hints.append)
     conditions = [
         {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": "insufficient unused quota for gpu",
          "lastTransitionTime": "2026-01-01T00:00:01Z"},
         {"type": "Finished", "status": "False", "lastTransitionTime": "2026-01-01T00:00:03Z"},
     ]  # fmt: skip
-    double.put(WORKLOADS, "w", status={"conditions": conditions})
-    assert cluster.trouble("gf-1") == "Pending: insufficient unused quota for gpu"
+    metadata = {"labels": {"kueue.x-k8s.io/job-uid": uid}, "ownerReferences": [{"name": "gf-1"}]}
+    double.put(WORKLOADS, "w", metadata=metadata, status={"conditions": conditions})
+    eventually(lambda: cluster.held("gf-1") == "Pending: insufficient unused quota for gpu")
+    eventually(lambda: REQUEST in hints)
+    cluster.close()
+
+
+def test_jobs_for_a_kueue_that_is_not_installed(double: ApiDouble, cluster: KubernetesCluster) -> None:
+    cluster.create({**MANIFEST, "spec": {"suspend": True}}, {})
+    assert cluster.held("gf-1") is None
 
 
 def test_lines_that_are_gone_are_none(double: ApiDouble, cluster: KubernetesCluster) -> None:

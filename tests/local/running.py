@@ -6,24 +6,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 
 from local.servers import free_port
+from tests.person import Person
 
 HERE = Path(__file__).parent
-FINAL = ("succeeded", "failed", "cancelled")
-CONSENT = {"statement": "I agree.", "by": "a test"}
 
 
-class Up:
+class Up(Person):
     """`python -m local up` on one state folder: started, killed, started again."""
 
     def __init__(self, home: Path, seconds: str = "0.6", **environment: str) -> None:
@@ -77,14 +74,8 @@ class Up:
         except httpx.TransportError:
             return False
 
-    def wait(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Polls until `condition` gives something true, and returns that."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if found := condition():
-                return found
-            time.sleep(0.05)
-        pytest.fail(f"waited {seconds} s in vain for {what}\n" + (self.home / "platform.log").read_text()[-4000:])
+    def story(self) -> str:
+        return (self.home / "platform.log").read_text()[-4000:]
 
     def processes(self) -> list[psutil.Process]:
         """All processes that belong to this state folder: its name is in their command or environment."""
@@ -96,40 +87,6 @@ class Up:
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
         return found
-
-    def post(self, path: str, body: dict[str, Any], code: int = 202) -> dict[str, Any]:
-        answer = httpx.post(self.url + path, json=body, timeout=30)
-        assert answer.status_code == code, answer.text
-        return answer.json()
-
-    def get(self, request: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.url}/v1/requests/{request}", timeout=30)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def asset(self, content: bytes, filename: str = "me.mp4") -> str:
-        """Uploads `content` behind the signature of its container."""
-        head = {"mp4": b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "wav": b"RIFF\0\0\0\0WAVEfmt "}[filename[-3:]]
-        answer = httpx.post(f"{self.url}/v1/assets", files={"file": (filename, head + content)}, timeout=30)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-    def training(self, avatar: str, video: str | None = None) -> str:
-        video = video or self.asset(os.urandom(2000))
-        body = {"avatar": avatar, "video": {"asset": video}, "profile": "quick", "consent": CONSENT}
-        return str(self.post("/v1/trainings", body)["id"])
-
-    def rendering(self, avatar: str) -> str:
-        audio = self.asset(os.urandom(2000), "a.wav")
-        return str(self.post("/v1/renderings", {"avatar": avatar, "audio": {"asset": audio}})["id"])
-
-    def final(self, request: str, seconds: float = 60) -> dict[str, Any]:
-        """Waits for the request's end and returns it."""
-        self.wait(lambda: self.get(request)["state"] in FINAL, seconds, f"the end of {request}: {self.get(request)}")
-        return self.get(request)
-
-    def avatar(self, name: str) -> None:
-        assert self.final(self.training(name))["state"] == "succeeded"
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from running import CONSENT, Up
+from running import Up
+
+from tests.person import CONSENT
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
