@@ -2,9 +2,10 @@
 # make up      the platform on this machine, until Ctrl-C
 # make test    the tests;  make test-slow: those at full length;  make test-apiserver: on a real kube-apiserver
 # make lint;   make bench;  make images: the container images, by buildah, podman or docker
+# make manifests   the chart's schema and manifests/, anew
 # make weights [NAME…]   optional pretrained files;  make lock: new versions of all dependencies
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo up doctor weights images test test-slow test-apiserver lint format bench lock licences readme sample clean
+.PHONY: help setup dev demo up doctor weights images manifests test test-slow test-apiserver lint format bench lock licences readme sample clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -57,6 +58,10 @@ test-apiserver: dev
 
 images:
 	@images/build
+
+manifests: dev
+	@$(PYTHON) charts/settings.py
+	@$(PYTHON) manifests/render.py
 
 lint: dev
 	@$(PYTHON) -m ruff check

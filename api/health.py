@@ -26,9 +26,8 @@ def ready(here: Here) -> answers.Health:
     """Whether the database, its schema and the object store are there."""
     if here.stopping.is_set():
         raise errors.DatabaseUnavailableError("the API is stopping")
-    found, wanted = migrate.current(here.database), migrate.head()
-    if found != wanted:
-        raise errors.SchemaOutdatedError(f"{errors.SchemaOutdatedError.__doc__} It is at {found or 'nothing'}, not {wanted}.")
+    if missing := migrate.missing(here.database):
+        raise errors.SchemaOutdatedError(f"{errors.SchemaOutdatedError.__doc__} {missing[0].upper()}{missing[1:]}.")
     if not here.objects.ready():
         raise errors.StorageUnavailableError(f"there is no bucket {here.objects.bucket!r}")
     return answers.Health(status="ok")

@@ -7,10 +7,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import urllib3
-from alembic.script import ScriptDirectory
 from minio.error import MinioException
 
 from store import migrate
@@ -36,14 +34,6 @@ def prepare(database: Database, objects: Objects) -> str:
     return f"the schema is {migrate.current(database)}, the bucket {objects.bucket} is there"
 
 
-def missing(database: Database) -> str | None:
-    """What the schema lacks for this version, in words; None: nothing. One that only a newer version knows serves as well."""
-    found, wanted = migrate.current(database), migrate.head()
-    if found == wanted or (found is not None and found not in _known()):
-        return None
-    return f"the schema is {found or 'empty'}, not yet {wanted}"
-
-
 def wait(look: Callable[[], str | None], pause: float = PAUSE_SECONDS, say: float = SAY_SECONDS) -> None:
     """Returns when `look` finds nothing missing; a database that is away is waited for too."""
     said = ""
@@ -62,11 +52,6 @@ def wait(look: Callable[[], str | None], pause: float = PAUSE_SECONDS, say: floa
         time.sleep(pause)
 
 
-def _known() -> set[str]:
-    folder = Path(migrate.__file__).parent / "migrations"
-    return {script.revision for script in ScriptDirectory(str(folder)).walk_revisions()}
-
-
 def main() -> int:
     """Exit code 1 when it could not be done, 2 for a wrong setting."""
     parser = argparse.ArgumentParser(prog="python -m store", description="Settings come from GENEFACE_*.")
@@ -77,7 +62,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "wait":
         database = Database(from_environment(DatabaseSettings).database_url)
-        wait(lambda: missing(database))
+        wait(lambda: migrate.missing(database))
         database.close()
         return 0
     settings = from_environment(StoreSettings)

@@ -14,6 +14,7 @@ from store.errors import SchemaNewerError
 from store.logs import first_line
 from store.settings import DatabaseSettings, from_environment
 
+FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x67656E6566616365
 """PostgreSQL advisory lock, so that several programs that start at once migrate one after the other ("geneface")."""
 
@@ -23,7 +24,7 @@ def upgrade(database: Database) -> None:
     with database.unhurried() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config(connection)
-        _check(connection, config)
+        _check(connection)
         command.upgrade(config, "head")
 
 
@@ -35,7 +36,15 @@ def current(database: Database) -> str | None:
 
 def head() -> str:
     """The revision that this version needs."""
-    return ScriptDirectory(str(Path(__file__).parent / "migrations")).get_current_head() or ""
+    return ScriptDirectory(str(FOLDER)).get_current_head() or ""
+
+
+def missing(database: Database) -> str | None:
+    """What the schema lacks for this version, in words; None: nothing. One that only a newer version knows serves as well."""
+    found, wanted = current(database), head()
+    if found == wanted or (found is not None and found not in _known()):
+        return None
+    return f"the schema is {found or 'empty'}, not yet {wanted}"
 
 
 def revise(database: Database, message: str) -> None:
@@ -44,16 +53,19 @@ def revise(database: Database, message: str) -> None:
         command.revision(_config(connection), message, autogenerate=True)
 
 
-def _check(connection: Connection, config: Config) -> None:
+def _check(connection: Connection) -> None:
     present = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if present is not None and present not in known:
+    if present is not None and present not in _known():
         raise SchemaNewerError(f"the database's schema is {present}, which this version does not know: use a newer version")
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
 
 
 def _config(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection
     return config
 

@@ -10,7 +10,7 @@ from databases import create_database
 from sqlalchemy import text
 
 from store import ids, migrate
-from store.__main__ import missing, prepare, wait
+from store.__main__ import prepare, wait
 from store.database import Database
 from store.objects import Objects
 from tests.conftest import S3
@@ -81,7 +81,7 @@ def test_a_newer_schema_serves_an_older_version(empty: Database, objects: Object
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     assert prepare(empty, objects).startswith("the schema is 9999")
     assert "left as it is" in capsys.readouterr().err
-    assert missing(empty) is None
+    assert migrate.missing(empty) is None
 
 
 def test_waiting_says_again_what_for() -> None:
