@@ -16,7 +16,7 @@ from api import answers, errors, paging, signatures
 from api.bodies import AssetBody
 from api.edge import announced_length
 from api.idempotency import Answer, Key, once, posting, replayed
-from api.platform import OWNER, Here, Platform
+from api.platform import Here, Platform
 from api.problems import AWAY, documented, invalid
 from api.uploads import Form
 from store import assets
@@ -85,11 +85,11 @@ def complete(asset_id: UUID, here: Here, key: Key = None) -> Response:
     if answer := replayed(here, post):
         return answer
     with here.database.begin() as session:
-        asset = assets.get(session, asset_id, OWNER)
+        asset = assets.get(session, asset_id, here.owner)
     found = _check(here, asset) if asset.state == AssetState.PENDING else None
 
     def action(session: Session) -> Answer:
-        row = assets.get(session, asset_id, OWNER, lock=True)
+        row = assets.get(session, asset_id, here.owner, lock=True)
         if row.state == AssetState.PENDING and found is not None:
             found(session, row)
         return Answer(200, answers.of_asset(row, here.objects))
@@ -102,7 +102,7 @@ def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -
     """Newest first."""
     after = paging.after_id(cursor)
     with here.database.begin() as session:
-        found = assets.page(session, OWNER, limit, after)
+        found = assets.page(session, here.owner, limit, after)
     items = [answers.of_asset(row, here.objects) for row in found[:limit]]
     return answers.AssetPage(items=items, cursor=paging.cursor(items[-1].id if len(found) > limit else None))
 
@@ -111,7 +111,7 @@ def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -
 def one(asset_id: UUID, here: Here) -> answers.AssetAnswer:
     """With a fresh link: to put it while it is pending, to read it once it is ready."""
     with here.database.begin() as session:
-        return answers.of_asset(assets.get(session, asset_id, OWNER), here.objects)
+        return answers.of_asset(assets.get(session, asset_id, here.owner), here.objects)
 
 
 @router.delete(
@@ -121,7 +121,7 @@ def one(asset_id: UUID, here: Here) -> answers.AssetAnswer:
 def remove(asset_id: UUID, here: Here) -> None:
     """With its object. Not while a request that reads it is not final."""
     with here.database.begin() as session:
-        assets.remove(session, asset_id, OWNER)
+        assets.remove(session, asset_id, here.owner)
 
 
 async def _next_chunk(stream: AsyncIterator[bytes]) -> bytes:
@@ -141,7 +141,7 @@ def _announce(here: Platform, key: str | None, raw: bytes) -> Response:
         raise errors.AssetTooLargeError(_limit(here))
 
     def action(session: Session) -> Answer:
-        asset = assets.create(session, OWNER, body.filename, body.size, body.sha256)
+        asset = assets.create(session, here.owner, body.filename, body.size, body.sha256)
         session.refresh(asset)
         return Answer(201, answers.of_asset(asset, here.objects), {"Location": f"{PATH}/{asset.id}"})
 
@@ -153,12 +153,12 @@ def _take_in(here: Platform, key: str | None, form: Form) -> Response:
     _body(AssetBody.model_validate, {"filename": form.filename, "size": 0})
     # The row first, so that the sweep finds what is left if this program ends in the middle.
     with here.database.begin() as session:
-        pending = assets.create(session, OWNER, form.filename, 0, None)
+        pending = assets.create(session, here.owner, form.filename, 0, None)
     kept = False
 
     def action(session: Session) -> Answer:
         nonlocal kept
-        row = assets.get(session, pending.id, OWNER, lock=True)
+        row = assets.get(session, pending.id, here.owner, lock=True)
         assets.complete(session, row, size=form.size, sha256=form.sha256, etag=etag, format_=format_)
         session.flush()
         kept = True
@@ -185,7 +185,7 @@ def _take_in(here: Platform, key: str | None, form: Form) -> Response:
 def _discard(here: Platform, asset_id: UUID) -> None:
     try:
         with here.database.begin() as session:
-            assets.discard(session, asset_id, OWNER)
+            assets.discard(session, asset_id, here.owner)
     except AWAY as error:
         _log.warning("asset %s stays pending until it is swept: %s", asset_id, type(error).__name__)
 
@@ -205,7 +205,7 @@ def _check(here: Platform, asset: Asset) -> Callable[[Session, Asset], None]:
         format_ = _format(stat.size, head)
     except errors.ApiError:
         with here.database.begin() as session:
-            if assets.get(session, asset.id, OWNER, lock=True).state == AssetState.PENDING:
+            if assets.get(session, asset.id, here.owner, lock=True).state == AssetState.PENDING:
                 here.objects.remove(asset.key)
         raise
     size, etag = stat.size, stat.etag

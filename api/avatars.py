@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from api import answers, errors, paging
 from api.bodies import NAME
-from api.platform import OWNER, Here
+from api.platform import Here
 from api.problems import documented
 from store import avatars
 from store import errors as refused
@@ -21,7 +21,7 @@ def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -
     """By name, with their versions."""
     after = paging.after_name(cursor)
     with here.database.begin() as session:
-        found = avatars.listed(session, OWNER, limit + 1, after)
+        found = avatars.listed(session, here.owner, limit + 1, after)
         page = found[:limit]
         versions = avatars.versions_of(session, page)
     items = [answers.of_avatar(row, versions[row.id]) for row in page]
@@ -34,7 +34,7 @@ def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -
 def one(name: NamePath, here: Here) -> answers.AvatarAnswer:
     """With its versions, newest first."""
     with here.database.begin() as session:
-        avatar = avatars.get(session, OWNER, name)
+        avatar = avatars.get(session, here.owner, name)
         return answers.of_avatar(avatar, avatars.versions(session, avatar))
 
 
@@ -45,4 +45,4 @@ def one(name: NamePath, here: Here) -> answers.AvatarAnswer:
 def remove(name: NamePath, here: Here) -> None:
     """With its versions, its requests and all that they made. Not while a request that uses any of it is not final."""
     with here.database.begin() as session:
-        avatars.remove(session, OWNER, name)
+        avatars.remove(session, here.owner, name)

@@ -52,6 +52,12 @@ class Consent(Body):
     by: Annotated[Line, Field(max_length=200)] = Field(description="Who says so")
 
 
+Gpu = Annotated[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")] | None,
+    Field(description="GPU class, by its name in the configuration; none: CPU. Default: as configured"),
+]
+
+
 class TrainingBody(Body):
     """Train an avatar: its first version, or the next one."""
 
@@ -71,11 +77,9 @@ class TrainingBody(Body):
     avatar: Name
     title: Annotated[Line, Field(max_length=200)] | None = Field(None, description="Free text shown with the name")
     video: Reference = Field(description="The person, talking")
-    profile: Literal["quick", "cpu", "gpu"] | None = Field(None, description="Default: gpu when `gpu` is given, else cpu")
+    profile: Literal["quick", "cpu", "gpu"] | None = Field(None, description="Default: gpu on a GPU, else cpu")
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] | None = Field(None, description="Instead of the profile's own number")
-    gpu: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")] | None = Field(
-        None, description="GPU class, by its name in the configuration"
-    )
+    gpu: Gpu = None
     seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
     consent: Consent
 
@@ -85,10 +89,10 @@ class TrainingBody(Body):
             raise PydanticCustomError("one_of", "give profile or epochs, not both")
         return self
 
-    def fields(self) -> dict[str, Any]:
-        """As they stand in the request's spec: the profile is always named."""
-        default = "gpu" if self.gpu else "cpu"
-        return {**self.model_dump(mode="json"), "profile": self.profile or default}
+    def fields(self, gpu: str | None) -> dict[str, Any]:
+        """As they stand in the request's spec: GPU class (None: CPU) and profile are settled."""
+        default = "cpu" if gpu is None else "gpu"
+        return {**self.model_dump(mode="json"), "gpu": gpu, "profile": self.profile or default}
 
 
 class RenderingBody(Body):
@@ -103,6 +107,7 @@ class RenderingBody(Body):
     audio: Reference | None = Field(None, description="What is said; also the sound of a video")
     text: str | None = Field(None, description="Not available yet: 422 `text_not_supported`")
     voice: str | None = Field(None, description="Not available yet: 422 `text_not_supported`")
+    gpu: Gpu = None
     seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 
     @model_validator(mode="after")
@@ -133,6 +138,7 @@ class EvaluationBody(Body):
     predictions: Annotated[list[Reference], Field(min_length=1, max_length=8)] | None = None
     avatar: Name | None = None
     version: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = Field(None, description="Default: the newest")
+    gpu: Gpu = None
 
     @model_validator(mode="after")
     def _one_of(self) -> "EvaluationBody":

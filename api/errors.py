@@ -38,6 +38,12 @@ class TokenInvalidError(ApiError):
         super().__init__(headers={"WWW-Authenticate": "Bearer"})
 
 
+class OwnerMissingError(ApiError):
+    """The proxy before this API did not say who is asking."""
+
+    status, code = 401, "owner_missing"
+
+
 class RouteNotFoundError(ApiError):
     """There is nothing at this address."""
 

@@ -12,7 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from api import answers, paging
 from api.bodies import LARGEST
-from api.platform import OWNER, Here, Platform
+from api.platform import Here, Platform
 from api.problems import documented
 from api.streams import looks, now
 from store import errors as refused
@@ -52,9 +52,9 @@ def events(
     """The stream ends after the final event. Beside the events it tells of progress, in messages without an id."""
     after = after if last_event_id is None else last_event_id
     with here.database.begin() as session:
-        requests.get(session, request_id, OWNER)
+        requests.get(session, request_id, here.owner)
         if EVENT_STREAM not in accept:
-            items = [answers.of_event(row) for row in requests.events(session, request_id, OWNER, after, limit)]
+            items = [answers.of_event(row) for row in requests.events(session, request_id, here.owner, after, limit)]
             page = answers.EventPage(items=items, after=items[-1].id if items else after)
             return Response(page.model_dump_json(), media_type="application/json")
     return StreamingResponse(_stream(here, request_id, after), media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
@@ -85,9 +85,9 @@ async def _stream(here: Platform, request_id: UUID, after: int) -> AsyncIterator
 def _look(here: Platform, request_id: UUID, after: int) -> _Look:
     with here.database.begin() as session:
         # The state first: a final one is committed together with its event, so that event is among those read next.
-        request = requests.get(session, request_id, OWNER)
+        request = requests.get(session, request_id, here.owner)
         found: list[Event] = []
-        while batch := requests.events(session, request_id, OWNER, found[-1].id if found else after, BATCH):
+        while batch := requests.events(session, request_id, here.owner, found[-1].id if found else after, BATCH):
             found += batch
     progress = {
         "state": request.state, "stage": request.stage, "progress": request.progress, "eta_seconds": request.eta_seconds,

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
-from api.platform import OWNER, Platform
+from api.platform import Platform
 from store import idempotency
 from store.models import IdempotencyKey
 
@@ -62,28 +62,28 @@ def replayed(platform: Platform, post: Posting) -> Response | None:
     if post.key is None:
         return None
     with platform.database.begin() as session:
-        row = idempotency.find(session, OWNER, post.key)
+        row = idempotency.find(session, platform.owner, post.key)
     return None if row is None else _replay(row, post)
 
 
 def once(platform: Platform, post: Posting, action: Callable[[Session], Answer]) -> Response:
     """Does `action` in one transaction with the key. Raises IdempotencyKeyReusedError, IdempotencyInFlightError."""
     with platform.database.begin() as session:
-        row = None if post.key is None else _take(session, post.key, post.digest)
+        row = None if post.key is None else _take(session, platform.owner, post.key, post.digest)
         if row is not None:
             return _replay(row, post)
         answer = action(session)
         body = answer.body.model_dump_json()
         if post.key is not None:
             # As text: jsonb would change the order of the fields, and the second answer should be the first, byte for byte.
-            idempotency.finish(session, OWNER, post.key, answer.status, answer.headers, {"text": body})
+            idempotency.finish(session, platform.owner, post.key, answer.status, answer.headers, {"text": body})
     return _response(answer.status, body, answer.headers)
 
 
-def _take(session: Session, key: str, digest: str) -> IdempotencyKey | None:
+def _take(session: Session, owner: str, key: str, digest: str) -> IdempotencyKey | None:
     session.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": WAIT})
     try:
-        row = idempotency.begin(session, OWNER, key, digest)
+        row = idempotency.begin(session, owner, key, digest)
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise IdempotencyInFlightError from error

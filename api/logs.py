@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api import errors
-from api.platform import OWNER, Here, Platform
+from api.platform import Here, Platform
 from api.problems import AWAY, documented
 from api.streams import looks
 from store import attempts, requests
@@ -48,7 +48,7 @@ def logs(
 ) -> StreamingResponse:
     """The lines that the steps wrote, with request, attempt, kind, avatar and step."""
     with here.database.begin() as session:
-        request = requests.get(session, request_id, OWNER)
+        request = requests.get(session, request_id, here.owner)
     if attempt is not None and attempt > request.attempt:
         raise refused.AttemptNotFoundError(f"request {request_id} has no attempt {attempt}")
     if follow and request.state not in FINAL:
@@ -90,7 +90,7 @@ async def _follow(here: Platform, request_id: UUID, only: int | None) -> AsyncIt
 def _look(here: Platform, request_id: UUID, number: int, last: str | None, only: bool) -> _Look:
     # The state first: what a final request's worker has said lies there by then.
     with here.database.begin() as session:
-        request = requests.get(session, request_id, OWNER)
+        request = requests.get(session, request_id, here.owner)
         ended = {row.number for row in attempts.of_request(session, request) if row.ended_at is not None}
     final = request.state in FINAL
     number = number or request.attempt

@@ -51,7 +51,9 @@ class Problem(BaseModel):
 
 def documented(*refusals: errors.Refusal, body: bool = False) -> Docs:
     """`responses` of an endpoint that may refuse so; what every endpoint may answer is added."""
-    always: list[errors.Refusal] = [errors.InternalError, errors.DatabaseUnavailableError, errors.FieldInvalidError]
+    always: list[errors.Refusal] = [
+        errors.InternalError, errors.DatabaseUnavailableError, errors.FieldInvalidError, errors.OwnerMissingError,
+    ]  # fmt: skip
     if body:
         always += [errors.BodyInvalidError, errors.BodyTooLargeError, errors.FieldUnknownError]
     grouped: dict[int, list[errors.Entry]] = {}

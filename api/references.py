@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.bodies import AssetReference, Reference
 from api.errors import AssetChangedError, OutputNotFoundError, RequestNotReadyError, UnsupportedMediaError
-from api.platform import OWNER, Platform
+from api.platform import Platform
 from store import assets, avatars, requests
 from store.models import AssetState, AvatarVersion, Json, State
 from store.objects import Objects
@@ -25,19 +25,19 @@ class Source:
     mark: str
 
 
-def resolve(session: Session, reference: Reference, name: str, moving: bool = False) -> Source:
+def resolve(session: Session, owner: str, reference: Reference, name: str, moving: bool = False) -> Source:
     """The object behind `reference`, kept until the transaction ends; `moving`: pictures are needed.
 
     Raises AssetNotFoundError, AssetNotUploadedError, UnsupportedMediaError, RequestNotFoundError, RequestNotReadyError,
     OutputNotFoundError.
     """
     if isinstance(reference, AssetReference):
-        asset = assets.ready(session, reference.asset, OWNER)
+        asset = assets.ready(session, reference.asset, owner)
         if moving and asset.format in SOUND_ONLY:
             raise UnsupportedMediaError(f"asset {asset.id} is a sound file ({asset.format}); a video is needed")
         item = {"name": name, "key": asset.key, "size": asset.size, "sha256": asset.sha256, "etag": asset.etag}
         return Source(item, f"asset:{asset.id}")
-    request = requests.get(session, reference.request, OWNER, keep=True)
+    request = requests.get(session, reference.request, owner, keep=True)
     if request.state != State.SUCCEEDED:
         raise RequestNotReadyError(f"request {request.id} is {request.state}: it has no outputs")
     output = (request.result or {}).get("outputs", {}).get(reference.output)
@@ -47,12 +47,12 @@ def resolve(session: Session, reference: Reference, name: str, moving: bool = Fa
     return Source(item, f"request:{request.id}")
 
 
-def model(session: Session, avatar: str, number: int | None) -> tuple[AvatarVersion, list[Source]]:
+def model(session: Session, owner: str, avatar: str, number: int | None) -> tuple[AvatarVersion, list[Source]]:
     """The version that is asked for, or the newest, and its files.
 
     Raises AvatarNotFoundError, VersionNotFoundError, AvatarNotReadyError.
     """
-    found = avatars.version(session, OWNER, avatar, number, keep=True)
+    found = avatars.version(session, owner, avatar, number, keep=True)
     mark = f"request:{found.request_id}"
     items = [{**file, "key": found.prefix + file["name"]} for file in found.files if file["name"].startswith(MODEL)]
     return found, [Source(item, mark) for item in items]
@@ -67,7 +67,7 @@ def check_unchanged(platform: Platform, references: Iterable[Reference | None]) 
     if not ids:
         return
     with platform.database.begin() as session:
-        found = [row for row in assets.several(session, OWNER, ids) if row.state == AssetState.READY]
+        found = [row for row in assets.several(session, platform.owner, ids) if row.state == AssetState.READY]
     for row in found:
         check_object(platform.objects, {"key": row.key, "size": row.size, "etag": row.etag})
 

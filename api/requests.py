@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from api import answers, errors, paging
-from api.platform import OWNER, Here
+from api.platform import Here
 from api.problems import documented
 from store import attempts, queue, requests
 from store import errors as refused
@@ -28,7 +28,7 @@ def listed(
     """Newest first."""
     after = paging.after_id(cursor)
     with here.database.begin() as session:
-        page = requests.page(session, owner=OWNER, kind=kind, state=state, avatar=avatar, limit=limit, cursor=after)
+        page = requests.page(session, owner=here.owner, kind=kind, state=state, avatar=avatar, limit=limit, cursor=after)
         queued = [row.id for row in page.items if row.state == State.QUEUED]
         places = queue.places(session, queued, datetime.now(UTC)) if queued else {}
     items = [answers.of_request(row, here.objects, None, places.get(row.id)) for row in page.items]
@@ -52,14 +52,14 @@ def one(request_id: UUID, here: Here) -> answers.RequestAnswer:
 def cancel(request_id: UUID, here: Here, response: Response) -> answers.RequestAnswer:
     """A queued one is cancelled at once; one that runs is stopped, unless its result is published first."""
     with here.database.begin() as session:
-        request = requests.cancel(session, request_id, OWNER)
+        request = requests.cancel(session, request_id, here.owner)
     response.status_code = 200 if request.state in FINAL else 202
     return _seen(here, request_id)
 
 
 def _seen(here: Here, request_id: UUID) -> answers.RequestAnswer:
     with here.database.begin() as session:
-        request = requests.get(session, request_id, OWNER)
+        request = requests.get(session, request_id, here.owner)
         tries = attempts.of_request(session, request)
         places = queue.places(session, [request.id], datetime.now(UTC)) if request.state == State.QUEUED else {}
     return answers.of_request(request, here.objects, tries, places.get(request.id))

@@ -6,6 +6,8 @@ from pydantic import Field, field_validator
 
 from store.settings import StoreSettings
 
+NO_GPU = "none"
+
 
 class Settings(StoreSettings):
     """Settings of `python -m api`. Environment prefix `GENEFACE_`."""
@@ -17,7 +19,13 @@ class Settings(StoreSettings):
     upload_slots: int = Field(8, ge=1, description="Uploads through the API (multipart) that are taken in at once; others wait")
     poll_seconds: float = Field(1.0, gt=0, le=60, description="How often an open event or log stream looks again by itself")
     heartbeat_seconds: float = Field(15.0, gt=0, le=300, description="An event stream is never silent for longer")
+    owner_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="Header in which a trusted proxy says who is asking (and drops it from outside). Default: one owner",
+    )
     gpu_classes: dict[str, Any] = Field(default_factory=dict, description="What a request may name as its `gpu`")
+    default_gpu: str = Field(NO_GPU, description="The GPU class of requests that name none; none: CPU")
     report_seconds: float = Field(2.0, gt=0, le=60, description="How often a worker may report at most")
     shutdown_seconds: int = Field(10, ge=1, description="How long open answers may take when the API is stopped")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from api import answers, errors, references
 from api.bodies import Body, EvaluationBody, Reference, RenderingBody, TrainingBody
 from api.idempotency import Answer, Key, once, posting, replayed
-from api.platform import OWNER, Here, Platform
+from api.platform import Here, Platform
 from api.problems import Docs, documented
+from api.settings import NO_GPU
 from store import avatars, requests
 from store import errors as refused
 from store.models import Json, Kind, Request
@@ -24,7 +25,7 @@ _REFERENCES: tuple[errors.Refusal, ...] = (
     errors.IdempotencyInFlightError, errors.IdempotencyKeyReusedError, errors.UnsupportedMediaError,
 )  # fmt: skip
 _AVATARS: tuple[errors.Refusal, ...] = (
-    refused.AvatarNotFoundError, refused.VersionNotFoundError, refused.AvatarNotReadyError,
+    errors.GpuUnknownError, refused.AvatarNotFoundError, refused.VersionNotFoundError, refused.AvatarNotReadyError,
 )  # fmt: skip
 
 
@@ -42,15 +43,13 @@ def train(body: TrainingBody, here: Here, key: Key = None) -> Response:
     """Makes the avatar of that name, or its next version. A training of the same video finds what was preprocessed before."""
 
     def submit(session: Session) -> Request:
-        if body.gpu is not None and body.gpu not in here.settings.gpu_classes:
-            known = ", ".join(sorted(here.settings.gpu_classes)) or "none"
-            raise errors.GpuUnknownError(f"there is no GPU class {body.gpu!r} here; known: {known}")
+        gpu = _gpu(here, body.gpu)
         consent = {**body.consent.model_dump(), "at": datetime.now(UTC).isoformat()}
-        avatars.ensure(session, OWNER, body.avatar, body.title, consent)  # locked before its requests, as when it is deleted
-        video = references.resolve(session, body.video, "inputs/video", moving=True)
-        spec = {**body.fields(), "inputs": [video.item], "steps": ["preprocess", "train"]}
+        avatars.ensure(session, here.owner, body.avatar, body.title, consent)  # locked before its requests, as when it is deleted
+        video = references.resolve(session, here.owner, body.video, "inputs/video", moving=True)
+        spec = {**body.fields(gpu), "inputs": [video.item], "steps": ["preprocess", "train"]}
         uses = [video.mark, f"video:{video.item['sha256']}"]
-        return requests.create(session, owner=OWNER, kind=Kind.TRAINING, spec=spec, uses=uses, avatar=body.avatar)
+        return requests.create(session, owner=here.owner, kind=Kind.TRAINING, spec=spec, uses=uses, avatar=body.avatar)
 
     return _submitted(here, key, "/v1/trainings", body, [body.video], submit)
 
@@ -64,10 +63,10 @@ def render(body: RenderingBody, here: Here, key: Key = None) -> Response:
 
     def submit(session: Session) -> Request:
         assert body.audio is not None  # noqa: S101 - the body's own check
-        version, model = references.model(session, body.avatar, body.version)
-        audio = references.resolve(session, body.audio, "inputs/audio")
+        version, model = references.model(session, here.owner, body.avatar, body.version)
+        audio = references.resolve(session, here.owner, body.audio, "inputs/audio")
         spec = {**body.model_dump(mode="json", exclude={"text", "voice"}), "version": version.version}
-        return _queued(session, Kind.RENDERING, spec, [audio, *model], ["render"], body.avatar, version.version)
+        return _queued(session, here, Kind.RENDERING, spec, [audio, *model], ["render"], body.avatar, version.version)
 
     return _submitted(here, key, "/v1/renderings", body, [body.audio], submit)
 
@@ -82,25 +81,36 @@ def evaluate(body: EvaluationBody, here: Here, key: Key = None) -> Response:
     def submit(session: Session) -> Request:
         spec = body.model_dump(mode="json")
         if body.avatar is not None:
-            version, model = references.model(session, body.avatar, body.version)
+            version, model = references.model(session, here.owner, body.avatar, body.version)
             spec["version"] = version.version
-            return _queued(session, Kind.EVALUATION, spec, model, ["render", "evaluate"], body.avatar, version.version)
+            return _queued(session, here, Kind.EVALUATION, spec, model, ["render", "evaluate"], body.avatar, version.version)
         assert body.ground_truth is not None  # noqa: S101 - the body's own check
-        sources = [references.resolve(session, body.ground_truth, "inputs/ground_truth", moving=True)]
+        sources = [references.resolve(session, here.owner, body.ground_truth, "inputs/ground_truth", moving=True)]
         for number, prediction in enumerate(body.predictions or []):
-            sources.append(references.resolve(session, prediction, f"inputs/prediction-{number}", moving=True))
-        return _queued(session, Kind.EVALUATION, spec, sources, ["evaluate"], None, None)
+            sources.append(references.resolve(session, here.owner, prediction, f"inputs/prediction-{number}", moving=True))
+        return _queued(session, here, Kind.EVALUATION, spec, sources, ["evaluate"], None, None)
 
     return _submitted(here, key, "/v1/evaluations", body, [body.ground_truth, *(body.predictions or [])], submit)
 
 
+def _gpu(here: Platform, asked: str | None) -> str | None:
+    """The GPU class that is meant; None: CPU. Raises GpuUnknownError."""
+    name = asked or here.settings.default_gpu
+    if name == NO_GPU:
+        return None
+    if name not in here.settings.gpu_classes:
+        known = ", ".join(sorted([NO_GPU, *here.settings.gpu_classes]))
+        raise errors.GpuUnknownError(f"there is no GPU class {name!r} here; known: {known}")
+    return name
+
+
 def _queued(
-    session: Session, kind: Kind, spec: Json, sources: list[references.Source], steps: list[str], avatar: str | None,
-    version: int | None,
+    session: Session, here: Platform, kind: Kind, spec: Json, sources: list[references.Source], steps: list[str],
+    avatar: str | None, version: int | None,
 ) -> Request:  # fmt: skip
-    spec = {**spec, "inputs": [source.item for source in sources], "steps": steps}
+    spec = {**spec, "gpu": _gpu(here, spec["gpu"]), "inputs": [source.item for source in sources], "steps": steps}
     uses = sorted({source.mark for source in sources})
-    return requests.create(session, owner=OWNER, kind=kind, spec=spec, uses=uses, avatar=avatar, avatar_version=version)
+    return requests.create(session, owner=here.owner, kind=kind, spec=spec, uses=uses, avatar=avatar, avatar_version=version)
 
 
 def _submitted(

@@ -184,7 +184,6 @@ def _container(step: str, plan: Plan, settings: Settings, worker: Sequence[str])
 
 def _environment(plan: Plan, settings: Settings, gpu: GpuClass | None) -> list[Raw]:
     values: dict[str, str] = {
-        **settings.step_environment,
         "GENEFACE_API_URL": settings.api_url,
         "GENEFACE_ATTEMPT": plan.attempt,
         "GENEFACE_WORK_DIR": WORK,
@@ -196,6 +195,7 @@ def _environment(plan: Plan, settings: Settings, gpu: GpuClass | None) -> list[R
         values["GENEFACE_WEIGHTS_DIR"] = WEIGHTS
     if gpu is not None:
         values["GENEFACE_DEVICE"] = "cuda"
+    values |= settings.step_environment
     return [
         *({"name": name, "value": value} for name, value in values.items()),
         {"name": "GENEFACE_RUN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},

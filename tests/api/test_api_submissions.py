@@ -49,6 +49,26 @@ def test_training(platform: Any, running: Any, monkeypatch: pytest.MonkeyPatch) 
     assert avatar.title == "Ann 安" and avatar.consent["by"] == "Ada" and "at" in avatar.consent
 
 
+@pytest.mark.parametrize(
+    ("asked", "default", "means"),
+    [(None, "none", None), (None, "big", "big"), ("none", "big", None), ("small", "big", "small")],
+)
+def test_the_gpu_class_of_each_kind(platform: Any, monkeypatch: Any, asked: str, default: str, means: str) -> None:
+    settings = platform.running.settings
+    monkeypatch.setattr(settings, "gpu_classes", {"big": {}, "small": {}})
+    monkeypatch.setattr(settings, "default_gpu", default)
+    platform.trained("gpus")
+    audio = platform.asset()
+    gpu = {} if asked is None else {"gpu": asked}
+    for path, body in (
+        ("/v1/renderings", {"avatar": "gpus", "audio": {"asset": audio}}),
+        ("/v1/evaluations", {"avatar": "gpus"}),
+    ):
+        made = platform.client.post(path, json={**body, **gpu})
+        assert made.status_code == 202, made.text
+        assert made.json()["spec"]["gpu"] == means
+
+
 def test_a_gpu_class_that_nobody_configured(platform: Any) -> None:
     body = {"avatar": "gpu", "video": {"asset": platform.asset()}, "gpu": "h200", "consent": CONSENT}
     answer = platform.client.post("/v1/trainings", json=body)
