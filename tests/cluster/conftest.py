@@ -1,0 +1,157 @@
+"""A whole cluster, the platform's own images in it, and the chart installed: what a person who runs `helm install` has."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.servers import free_port
+from tests.person import Person
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts/geneface-platform"
+PROGRAMS = Path(os.environ.get("GENEFACE_KUBE_BIN", Path.home() / ".cache/geneface-kube/bin"))
+TAG = "test"
+IMAGES = ("api", "controller", "geneface", "eval", "storage")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+def program(name: str) -> str:
+    found = shutil.which(name) or (str(PROGRAMS / name) if (PROGRAMS / name).exists() else None)
+    if found is None:
+        pytest.skip(f"{name} is missing")
+    return found
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Callable[..., str]:
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("no cluster: KUBECONFIG is not set")
+    path = program("kubectl")
+    return lambda *arguments, **options: run(path, *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def images(kubectl: Callable[..., str]) -> str:
+    """The tag of the images, built from this tree and brought into the cluster by LOAD, a command that takes their names."""
+    if given := os.environ.get("IMAGES_TAG"):
+        return given
+    load = os.environ.get("LOAD")
+    if not load:
+        pytest.skip("no way to bring images into the cluster: LOAD is not set (such as `kind load docker-image`)")
+    run(ROOT / "images/build", *IMAGES, env={**os.environ, "TAG": TAG, "PREFIX": "localhost/geneface-"})
+    run(*shlex.split(load), *[f"localhost/geneface-{name}:{TAG}" for name in IMAGES])
+    return TAG
+
+
+class Release(Person):
+    """The chart, installed; api and object storage by port-forward, as its notes say."""
+
+    def __init__(self, kubectl: Callable[..., str], namespace: str, tag: str, folder: Path) -> None:
+        self._kubectl, self.namespace, self.folder = kubectl, namespace, folder
+        self._forwards: list[subprocess.Popen[bytes]] = []
+        self.api_port, self.storage_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.api_port}"
+        self.values = {
+            "imagePullPolicy": "IfNotPresent",
+            "images": {
+                **{name: {"repository": f"localhost/geneface-{name}", "tag": tag} for name in IMAGES},
+                "postgresql": image(os.environ.get("POSTGRESQL_IMAGE", "postgres:17")),
+            },
+            "objectStorage": {"publicEndpoint": f"http://127.0.0.1:{self.storage_port}"},
+            "gpuClasses": {"simulated": {"resource": "nvidia.com/gpu"}},
+            "api": {"settings": {"defaultGpu": "simulated"}},
+            "controller": {
+                "settings": {
+                    "stepEnvironment": {"GENEFACE_DEVICE": "cpu", "GENEFACE_VISIBLE_LABEL": "off"},
+                    "resources": {
+                        kind: {"cpu": "500m", "memory": "3Gi"}
+                        for kind in ("training", "rendering", "evaluation", "synthesis", "dialogue")
+                    },
+                }
+            },
+        }  # fmt: skip
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        return self._kubectl("-n", self.namespace, *arguments, **options)
+
+    def helm(self, *arguments: str | Path) -> str:
+        return run(program("helm"), "-n", self.namespace, *arguments)
+
+    def install(self, *more: str) -> float:
+        """Seconds until all is ready."""
+        values = self.folder / "values.json"
+        values.write_text(json.dumps(self.values))
+        began = time.monotonic()
+        self.helm("upgrade", "--install", "geneface", CHART, "-f", values, "--wait", "--timeout", "5m", *more)
+        return time.monotonic() - began
+
+    def forward(self) -> None:
+        for port, service, name in ((self.api_port, 80, "geneface-api"), (self.storage_port, 9000, "geneface-storage")):
+            command = [program("kubectl"), "-n", self.namespace, "port-forward", f"service/{name}", f"{port}:{service}"]
+            self._forwards.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        self.wait(self._answers, 30, "the forwarded ports")
+
+    def unforward(self) -> None:
+        for process in self._forwards:
+            process.terminate()
+            process.wait()
+        self._forwards.clear()
+
+    def _answers(self) -> bool:
+        try:
+            httpx.get(f"http://127.0.0.1:{self.storage_port}/")
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def story(self) -> str:
+        pods = self.kubectl("get", "pods", "-o", "wide")
+        return pods + self.kubectl("logs", "-l", "app.kubernetes.io/component=controller", "--tail=30")
+
+    def upload(self, file: Path) -> str:
+        with file.open("rb") as content:
+            answer = httpx.post(f"{self.url}/v1/assets", files={"file": (file.name, content)}, timeout=120)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def jobs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "jobs", "-l", "geneface.io/request", "-o", "json"))["items"]
+        return found
+
+
+def image(name: str) -> dict[str, str]:
+    repository, _, tag = name.rpartition(":")
+    return {"repository": repository, "tag": tag}
+
+
+@pytest.fixture
+def release(kubectl: Callable[..., str], images: str, tmp_path: Path) -> Iterator[Release]:
+    """In a namespace that enforces Pod Security `restricted`; it goes with all that is in it."""
+    namespace = f"gf-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "namespace", namespace)
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    release = Release(kubectl, namespace, images, tmp_path)
+    yield release
+    release.unforward()
+    kubectl("delete", "namespace", namespace, "--wait=true", "--timeout=180s")
