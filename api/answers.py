@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from api.platform import Platform
 from store.models import Asset, AssetState, Attempt, Avatar, AvatarVersion, Event, Kind, Request, State
 from store.objects import LINK_LIFE, Objects
 
@@ -66,6 +67,7 @@ class RequestAnswer(BaseModel):
     outputs: dict[str, Output]
     scores: dict[str, Any] | None
     attempts: list[AttemptAnswer] | None = Field(description="Null in lists")
+    kubectl_logs: str | None = Field(description="The command that shows its Jobs' logs in the cluster; null: they run elsewhere")
 
 
 class RequestPage(BaseModel):
@@ -153,7 +155,7 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-def of_request(row: Request, objects: Objects, attempts: list[Attempt] | None = None, place: int | None = None) -> RequestAnswer:
+def of_request(row: Request, here: Platform, attempts: list[Attempt] | None = None, place: int | None = None) -> RequestAnswer:
     """`place`: where it stands in the queue, if it is queued."""
     result = row.result or {}
     reason = f"place {place} in the queue" if place else row.waiting_reason
@@ -163,9 +165,16 @@ def of_request(row: Request, objects: Objects, attempts: list[Attempt] | None = 
         error=_error(row.error_code, row.error_message), cancel_requested_at=row.cancel_requested_at, created_at=row.created_at,
         started_at=row.started_at, finished_at=row.finished_at, next_try_at=row.next_try_at,
         spec={name: value for name, value in row.spec.items() if name not in _HIDDEN},
-        outputs={name: _output(row, output, objects) for name, output in result.get("outputs", {}).items()},
+        outputs={name: _output(row, output, here.objects) for name, output in result.get("outputs", {}).items()},
         scores=result.get("scores"), attempts=None if attempts is None else [_attempt(one) for one in attempts],
+        kubectl_logs=_kubectl_logs(row, here.settings.namespace),
     )  # fmt: skip
+
+
+def _kubectl_logs(row: Request, namespace: str | None) -> str | None:
+    if namespace is None:
+        return None
+    return f"kubectl -n {namespace} logs -l geneface.io/request={row.id} --all-containers --prefix --tail=-1"
 
 
 def of_event(row: Event) -> EventAnswer:

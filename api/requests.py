@@ -31,7 +31,7 @@ def listed(
         page = requests.page(session, owner=here.owner, kind=kind, state=state, avatar=avatar, limit=limit, cursor=after)
         queued = [row.id for row in page.items if row.state == State.QUEUED]
         places = queue.places(session, queued, datetime.now(UTC)) if queued else {}
-    items = [answers.of_request(row, here.objects, None, places.get(row.id)) for row in page.items]
+    items = [answers.of_request(row, here, None, places.get(row.id)) for row in page.items]
     return answers.RequestPage(items=items, cursor=paging.cursor(page.cursor))
 
 
@@ -62,4 +62,4 @@ def _seen(here: Here, request_id: UUID) -> answers.RequestAnswer:
         request = requests.get(session, request_id, here.owner)
         tries = attempts.of_request(session, request)
         places = queue.places(session, [request.id], datetime.now(UTC)) if request.state == State.QUEUED else {}
-    return answers.of_request(request, here.objects, tries, places.get(request.id))
+    return answers.of_request(request, here, tries, places.get(request.id))

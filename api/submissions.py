@@ -130,6 +130,6 @@ def _submitted(
     def action(session: Session) -> Answer:
         request = submit(session)
         session.refresh(request)
-        return Answer(202, answers.of_request(request, here.objects, []), {"Location": f"/v1/requests/{request.id}"})
+        return Answer(202, answers.of_request(request, here, []), {"Location": f"/v1/requests/{request.id}"})
 
     return once(here, post, action)

@@ -22,7 +22,7 @@ from store.settings import StoreSettings  # noqa: E402
 SCHEMA = ROOT / "charts" / "geneface-platform" / "values.schema.json"
 PROGRAMS: dict[str, type[BaseSettings]] = {"api": api.settings.Settings, "controller": controller.settings.Settings}
 ELSEWHERE = {
-    "api": {"host", "port", "gpu_classes"},
+    "api": {"host", "port", "gpu_classes", "namespace"},
     "controller": {
         "cluster", "namespace", "instance", "identity", "kubeconfig", "api_url", "images", "image_pull_policy",
         "image_pull_secrets", "gpu_classes", "weights_claim", "metrics_listen_port", "work_folder", "slots",

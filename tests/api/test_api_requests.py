@@ -118,3 +118,11 @@ def test_the_documentation_is_served_by_ourselves(client: httpx.Client) -> None:
     style = client.get(next(address for address in found if address.endswith(".css"))).text
     assert not re.search(r"""url\((?!["']?data:)|@import""", style)
     assert client.get("/redoc").status_code == 404, "FastAPI's own would load its script from elsewhere"
+
+
+def test_the_line_that_shows_the_logs_in_the_cluster(platform: Any, monkeypatch: Any) -> None:
+    made = platform.training("lines")
+    assert made["kubectl_logs"] is None
+    monkeypatch.setattr(platform.running.settings, "namespace", "faces")
+    line = f"kubectl -n faces logs -l geneface.io/request={made['id']} --all-containers --prefix --tail=-1"
+    assert platform.client.get(f"/v1/requests/{made['id']}").json()["kubectl_logs"] == line

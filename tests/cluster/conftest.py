@@ -112,6 +112,11 @@ class Release(Person):
             self._forwards.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         self.wait(self._answers, 30, "the forwarded ports")
 
+    def forward_again(self) -> None:
+        """A port-forward ends with the pod behind it."""
+        self.unforward()
+        self.forward()
+
     def unforward(self) -> None:
         for process in self._forwards:
             process.terminate()
