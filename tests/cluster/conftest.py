@@ -80,12 +80,14 @@ class Release(Person):
             },
             "objectStorage": {"publicEndpoint": f"http://127.0.0.1:{self.storage_port}"},
             "gpuClasses": {"simulated": {"resource": "nvidia.com/gpu"}},
-            "api": {"settings": {"defaultGpu": "simulated"}},
+            # A small node has 2 cores: the Jobs get most of them.
+            "api": {"settings": {"defaultGpu": "simulated"}, "resources": {"requests": {"cpu": "50m"}}},
             "controller": {
+                "resources": {"requests": {"cpu": "50m"}},
                 "settings": {
                     "stepEnvironment": {"GENEFACE_DEVICE": "cpu", "GENEFACE_VISIBLE_LABEL": "off"},
                     "resources": {
-                        kind: {"cpu": "500m", "memory": "3Gi"}
+                        kind: {"cpu": "1", "memory": "3Gi"}
                         for kind in ("training", "rendering", "evaluation", "synthesis", "dialogue")
                     },
                 }
