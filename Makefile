@@ -5,7 +5,7 @@
 # make manifests   the chart's schema and manifests/, anew
 # make weights [NAME…]   optional pretrained files;  make lock: new versions of all dependencies
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo up doctor weights images manifests test test-slow test-apiserver lint format bench lock licences readme sample clean
+.PHONY: help setup dev demo up doctor weights images manifests test test-slow test-apiserver test-cluster lint format bench lock licences readme sample clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -55,6 +55,10 @@ test-slow: dev
 # Needs etcd, kube-apiserver and kube-controller-manager: see CONTRIBUTING.md.
 test-apiserver: dev
 	@$(PYTHON) -m pytest tests/apiserver -m "apiserver and not slow" --timeout 180
+
+# KUBECONFIG names the cluster, LOAD="…" what brings images into it; IMAGES_TAG=… where they are there already.
+test-cluster: dev
+	@LOAD="$(LOAD)" $(PYTHON) -m pytest tests/cluster -m cluster -rs --timeout 5400
 
 images:
 	@images/build

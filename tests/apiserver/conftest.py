@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,18 @@ from databases import create_database
 
 from controller.kube_api import KubeApi, namespaced
 from local.servers import free_port
+from tests.apiserver import control_plane
 from tests.apiserver.node import Node
 from tests.person import Person
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = Path(os.environ.get("GENEFACE_KUBE_SCRIPTS", ROOT.parent / "shared/kube"))
+PROGRAMS = [
+    Path(folder)
+    for folder in (
+        os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"),
+        os.environ.get("GENEFACE_KUBE_BIN", Path.home() / ".cache/geneface-kube/bin"),
+    )
+]
 RULES = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
@@ -42,19 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Iterator[Path]:
-    """An administrator's. The API server: GENEFACE_APISERVER names the kubeconfig of a running one, else one is started."""
+    """An administrator's. GENEFACE_APISERVER names the kubeconfig of a running API server; else one is started."""
     if given := os.environ.get("GENEFACE_APISERVER"):
         yield Path(given)
         return
-    if not (SCRIPTS / "apiserver-up").exists():
-        pytest.skip("no API server: set GENEFACE_APISERVER to a kubeconfig, or GENEFACE_KUBE_SCRIPTS to where apiserver-up lies")
-    with tempfile.TemporaryDirectory(prefix="gf-kube-") as state:
-        environment = {**os.environ, "GENEFACE_KUBE_STATE": state}
-        up = subprocess.run(
-            [SCRIPTS / "apiserver-up", "--controllers"], env=environment, check=True, capture_output=True, text=True
-        )
-        yield Path(up.stdout.strip())
-        subprocess.run([SCRIPTS / "apiserver-down"], env=environment, check=True)
+    folder = next((one for one in PROGRAMS if control_plane.complete(one)), None)
+    if folder is None:
+        pytest.skip(f"no {', '.join(control_plane.PROGRAMS)} in KUBEBUILDER_ASSETS or GENEFACE_KUBE_BIN")
+    with control_plane.control_plane(folder) as kubeconfig:
+        yield kubeconfig
 
 
 @pytest.fixture(scope="session")
