@@ -35,6 +35,8 @@ class Node:
         self.api, self.namespace = api, namespace
         self.environment = {**os.environ, **environment}
         self.leaves: Callable[[Raw], bool] = lambda _: False
+        self.silent = False
+        """Whether the node is lost: it no longer removes what is to be deleted."""
         self.before_start: Callable[[Raw], None] = lambda _: None
         self.runs: dict[str, int] = {}
         """How often a process was started, by container and request."""
@@ -102,7 +104,7 @@ class Node:
                 for pod in self.pods():
                     uid = pod["metadata"]["uid"]
                     if self.leaves(pod):
-                        if "deletionTimestamp" in pod["metadata"]:
+                        if "deletionTimestamp" in pod["metadata"] and not self.silent:
                             self.remove(pod["metadata"]["name"])
                     elif uid not in self._seen:
                         self._seen.add(uid)

@@ -211,6 +211,22 @@ def test_foreign_job_under_our_name(platform: Callable[..., Platform], node: Nod
     assert admin.call("GET", namespaced("apis/batch/v1", one.namespace, "jobs", name))["spec"]["suspend"] is True
 
 
+@pytest.mark.slow
+def test_node_loss(platform: Callable[..., Platform], idle: Node, admin: KubeApi) -> None:
+    """The cluster has asked for the pod's end, and its node says nothing more."""
+    one = platform()
+    request = one.training("ann")
+    pod = the_pod(one, idle)
+    idle.set_status(pod, {"phase": "Running"})
+    idle.silent = True
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
+    admin.call("DELETE", namespaced("api/v1", one.namespace, "pods", pod), options)
+    one.wait(lambda: one.get(request)["attempt"] == 2, 150, "a second attempt")
+    first = one.get(request)["attempts"][0]
+    assert (first["outcome"], first["error"]["code"]) == ("disrupted", "node_lost")
+    idle.silent = False
+
+
 def quota(admin: KubeApi, namespace: str, **hard: str) -> None:
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard}}
     admin.call("POST", namespaced("api/v1", namespace, "resourcequotas"), body)

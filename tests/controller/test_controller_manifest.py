@@ -171,7 +171,7 @@ def test_resources_by_kind_complete_the_defaults():
 def test_gpu_classes():
     gpu = GpuClass(
         resource="nvidia.com/mig-1g.10gb", node_labels={"nvidia.com/gpu.product": "H100"}, runtime_class="nvidia",
-        tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),),
+        tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),), priority_class="batch", max_active=3,
     )  # fmt: skip
     own = settings(gpu_classes={"small": gpu})
     job = build(replace(PLAN, gpu="small"), own)
@@ -180,6 +180,8 @@ def test_gpu_classes():
     assert pod(job)["nodeSelector"] == {"nvidia.com/gpu.product": "H100"}
     assert pod(job)["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert pod(job)["runtimeClassName"] == "nvidia"
+    assert pod(job)["priorityClassName"] == "batch"
+    assert own.caps(None).per_gpu == {"small": 3}
     evaluation = build(replace(PLAN, kind=Kind.EVALUATION, steps=("render", "evaluate"), gpu="small"), own)
     assert "nvidia.com/mig-1g.10gb" not in containers(evaluation)[1]["resources"]["limits"]
     with pytest.raises(ManifestError, match="no GPU class 'big' here; known: small"):
@@ -190,6 +192,29 @@ def test_kueue_is_asked_for_by_label():
     assert "kueue.x-k8s.io/queue-name" not in JOB["metadata"]["labels"]
     job = build(PLAN, settings(queue_name="gpus"))
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert "kueue.x-k8s.io/priority-class" not in job["metadata"]["labels"]
+    assert (JOB["spec"]["suspend"], job["spec"]["suspend"]) == (False, True)
+    urgent = build(PLAN, settings(queue_name="gpus", queue_priority_class="urgent"))
+    assert urgent["metadata"]["labels"]["kueue.x-k8s.io/priority-class"] == "urgent"
+
+
+def test_two_installations_tell_their_jobs_apart():
+    job = build(PLAN, settings(instance="faces"))
+    assert job["metadata"]["labels"]["app.kubernetes.io/instance"] == "faces"
+    assert job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/instance"] == "faces"
+
+
+def test_images_are_fetched_as_configured():
+    own = settings(image_pull_policy="Always", image_pull_secrets=["registry"])
+    job = build(PLAN, own)
+    assert {one["imagePullPolicy"] for one in containers(job)} == {"Always"}
+    assert pod(job)["imagePullSecrets"] == [{"name": "registry"}]
+    assert "imagePullSecrets" not in pod(JOB)
+
+
+def test_what_an_operator_sets_for_steps_wins_over_the_gpus_device():
+    own = settings(gpu_classes={"pretended": GpuClass()}, step_environment={"GENEFACE_DEVICE": "cpu"})
+    assert environment(containers(build(replace(PLAN, gpu="pretended"), own))[0])["GENEFACE_DEVICE"] == "cpu"
 
 
 def test_plan_of_rows():
