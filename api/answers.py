@@ -174,7 +174,7 @@ def of_request(row: Request, here: Platform, attempts: list[Attempt] | None = No
 def _kubectl_logs(row: Request, namespace: str | None) -> str | None:
     if namespace is None:
         return None
-    return f"kubectl -n {namespace} logs -l geneface.io/request={row.id} --all-containers --prefix --tail=-1"
+    return f"kubectl -n {namespace} logs -l geneface.io/request={row.id} --all-containers --prefix --ignore-errors --tail=-1"
 
 
 def of_event(row: Event) -> EventAnswer:

@@ -124,5 +124,5 @@ def test_the_line_that_shows_the_logs_in_the_cluster(platform: Any, monkeypatch:
     made = platform.training("lines")
     assert made["kubectl_logs"] is None
     monkeypatch.setattr(platform.running.settings, "namespace", "faces")
-    line = f"kubectl -n faces logs -l geneface.io/request={made['id']} --all-containers --prefix --tail=-1"
+    line = f"kubectl -n faces logs -l geneface.io/request={made['id']} --all-containers --prefix --ignore-errors --tail=-1"
     assert platform.client.get(f"/v1/requests/{made['id']}").json()["kubectl_logs"] == line
