@@ -97,6 +97,10 @@ class Release(Person):
     def kubectl(self, *arguments: str, **options: Any) -> str:
         return self._kubectl("-n", self.namespace, *arguments, **options)
 
+    def apply(self, *arguments: str | Path, **options: Any) -> str:
+        """kubectl without a namespace of its own."""
+        return self._kubectl(*arguments, **options)
+
     def helm(self, *arguments: str | Path) -> str:
         return run(program("helm"), "-n", self.namespace, *arguments)
 

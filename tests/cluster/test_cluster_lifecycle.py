@@ -4,9 +4,8 @@ import subprocess
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.cluster.conftest import ROOT, Release, image, program
+from tests.cluster.conftest import ROOT, Release
 
 MP4 = b"\0\0\0\x20ftypisom" + bytes(range(256)) * 8
 
@@ -39,26 +38,22 @@ def test_uninstall_leaves_the_data_and_installing_again_finds_it(release: Releas
     assert answer["state"] == "ready"
 
 
-@pytest.mark.usefixtures("images")
-def test_kubectl_apply(release: Release, images: str, tmp_path: Path) -> None:
+def test_kubectl_apply(release: Release, images: str) -> None:
     """The demo overlay, with the images of this tree."""
-    postgresql = image(release.values["images"]["postgresql"]["repository"] + ":x")["repository"]
-    names = {f"geneface-{name}": (f"localhost/geneface-{name}", images) for name in ("api", "controller", "storage")}
-    names["postgres"] = (postgresql, release.values["images"]["postgresql"]["tag"])
-    lines = [f"- {{name: {old}, newName: {new}, newTag: '{tag}'}}" for old, (new, tag) in names.items()]
-    overlay = Path(ROOT / "manifests/overlays/demo")
-    (tmp_path / "base").symlink_to(ROOT / "manifests")
-    kustomization = "\n".join([f"resources: [{overlay.relative_to(ROOT)}]", "images:", *lines])
-    folder = ROOT / ".local" / "kustomize"
+    postgresql = release.values["images"]["postgresql"]
+    renamed = {f"geneface-{name}": (f"localhost/geneface-{name}", images) for name in ("api", "controller", "storage")}
+    renamed["postgres"] = (postgresql["repository"], postgresql["tag"])
+    lines = [f"- {{name: {old}, newName: {new}, newTag: '{tag}'}}" for old, (new, tag) in renamed.items()]
+    folder = ROOT / ".local/kustomize"  # a kustomization names its resources by relative paths
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kustomization.yaml").write_text(kustomization.replace("manifests/", "../../manifests/"))
-    kubectl = program("kubectl")
+    text = "\n".join(["resources: [../../manifests/overlays/demo]", "images:", *lines])
+    (folder / "kustomization.yaml").write_text(text)
     try:
-        subprocess.run([kubectl, "apply", "-k", folder], check=True)
-        keys = subprocess.run([ROOT / "manifests/keys"], check=True, capture_output=True).stdout
-        subprocess.run([kubectl, "create", "-f", "-"], input=keys, check=True)
+        release.apply("apply", "-k", folder)
+        keys = subprocess.run([ROOT / "manifests/keys"], check=True, capture_output=True, text=True).stdout
+        release.apply("create", "-f", "-", input=keys)
         release.namespace = "geneface"
         for what in ("deployment/geneface-api", "deployment/geneface-controller"):
             release.kubectl("rollout", "status", what, "--timeout=180s")
     finally:
-        subprocess.run([kubectl, "delete", "-k", folder, "--ignore-not-found", "--timeout=180s"], check=True)
+        release.apply("delete", "-k", folder, "--ignore-not-found", "--timeout=180s")
