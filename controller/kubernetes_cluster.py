@@ -65,28 +65,14 @@ class KubernetesCluster:
             raise
         self._jobs.saw(raw)
         uid = str(raw["metadata"]["uid"])
-        self.entrust(name, uid, secret)
+        if not self._add_secret(name, uid, secret):
+            # It goes with its own Job, and this one's pod would wait for it in vain; none can be read, so nobody can compare.
+            self.delete(name)
+            raise ClusterError(f"the Secret of an earlier Job {name} is still there")
         return uid
 
     def entrust(self, job: str, uid: str, secret: Mapping[str, str]) -> None:
-        owner = {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "name": job,
-            "uid": uid,
-            "controller": True,
-            "blockOwnerDeletion": False,
-        }
-        labels = {MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: self._place.instance}
-        body: Raw = {
-            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True, "stringData": dict(secret),
-            "metadata": {"name": job, "namespace": self._place.namespace, "labels": labels, "ownerReferences": [owner]},
-        }  # fmt: skip
-        try:
-            self._write("POST", self._path(CORE, "secrets"), body)
-        except ApiError as error:
-            if error.status != CONFLICT:
-                raise
+        self._add_secret(job, uid, secret)
 
     def get(self, name: str) -> Raw | None:
         """Asks the server: a Job that is not ours stands in no copy."""
@@ -157,6 +143,29 @@ class KubernetesCluster:
 
     def _path(self, group: str, resource: str, name: str = "", part: str = "") -> str:
         return namespaced(group, self._place.namespace, resource, name, part)
+
+    def _add_secret(self, job: str, uid: str, secret: Mapping[str, str]) -> bool:
+        """False: there is one of that name."""
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": job,
+            "uid": uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+        labels = {MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: self._place.instance}
+        body: Raw = {
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True, "stringData": dict(secret),
+            "metadata": {"name": job, "namespace": self._place.namespace, "labels": labels, "ownerReferences": [owner]},
+        }  # fmt: skip
+        try:
+            self._write("POST", self._path(CORE, "secrets"), body)
+        except ApiError as error:
+            if error.status != CONFLICT:
+                raise
+            return False
+        return True
 
     def _write(self, method: str, path: str, body: Raw) -> Raw:
         self._bucket.take()

@@ -92,6 +92,18 @@ def test_a_secret_that_is_there_already_is_left(double: ApiDouble, cluster: Kube
     assert double.objects[f"{SECRETS}/gf-1"]["stringData"] == {"token": "t"}
 
 
+def test_no_job_is_left_with_the_secret_of_an_earlier_one(double: ApiDouble, cluster: KubernetesCluster) -> None:
+    """The garbage collector would take it away, and the pod could never start."""
+    cluster.create(MANIFEST, {"token": "t"})
+    cluster.delete("gf-1")
+    with pytest.raises(ClusterError, match="an earlier Job gf-1 is still there"):
+        cluster.create(MANIFEST, {"token": "t"})
+    assert cluster.jobs() == []
+    assert f"{JOBS}/gf-1" not in double.objects
+    del double.objects[f"{SECRETS}/gf-1"]
+    assert cluster.create(MANIFEST, {"token": "t"})
+
+
 def test_the_servers_own_words_are_kept(double: ApiDouble, cluster: KubernetesCluster) -> None:
     double.fail(refuse(403, 'jobs.batch "gf-1" is forbidden: exceeded quota: few', JOBS))
     with pytest.raises(ApiError, match="exceeded quota: few"):
