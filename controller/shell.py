@@ -57,6 +57,7 @@ class Shell:
     def survey(self, requests: Sequence[UUID]) -> Iterator[tuple[UUID, datetime | None]]:
         """Which of the requests want a look, and when: one now that has something to be done or said."""
         now = datetime.now(UTC)
+        self._observer.room_changed()  # another leader may have made room, or a commit's answer may have been lost
         sights = self._observer.see(requests, now)
         for request in requests:
             sight = sights.get(request)
