@@ -25,7 +25,10 @@ class Settings(StoreSettings):
         description="Header in which a trusted proxy says who is asking (and drops it from outside). Default: one owner",
     )
     gpu_classes: dict[str, Any] = Field(default_factory=dict, description="What a request may name as its `gpu`")
-    namespace: str | None = Field(None, description="Kubernetes namespace of the Jobs, for the `kubectl logs` line in answers")
+    namespace: str | None = Field(
+        None, description="Kubernetes namespace of the Jobs: the controller's default is `geneface`; the API's is none, and "
+        "its answers then carry no `kubectl logs` line",
+    )  # fmt: skip
     default_gpu: str = Field(NO_GPU, description="The GPU class of requests that name none; none: CPU")
     report_seconds: float = Field(2.0, gt=0, le=60, description="How often a worker may report at most")
     shutdown_seconds: int = Field(10, ge=1, description="How long open answers may take when the API is stopped")

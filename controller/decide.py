@@ -38,6 +38,8 @@ class Limits:
     """From a Job's good end to the verdict that it published nothing."""
     farewell: timedelta = timedelta(seconds=60)
     """How long a worker whose result is published may take to end."""
+    settling: timedelta = timedelta(seconds=3)
+    """How long a new Job may be without a pod before anybody is told why: most have one by then."""
     look_again: timedelta = timedelta(seconds=10)
     """When to ask again why a Job that has no pod has none; no event tells. Rarer with the Job's age."""
     lost_pod: timedelta = timedelta(seconds=60)
@@ -156,6 +158,8 @@ def _watch(request: Request, job: Job, pods: Sequence[Pod], now: datetime, limit
     for pod in living:
         if pod.deleted_at is not None and now >= pod.deleted_at + limits.lost_pod:
             return _conclude(request, Disrupted("node_lost", "the node that ran the pod no longer answers"), now, limits)
+    if not pods and now < job.created_at + limits.settling:
+        return Wait(None, job.created_at + limits.settling)
     if not pods:
         why = f"the cluster has made no pod yet: {job.trouble}" if job.trouble else "the cluster has made no pod yet"
         again = max(limits.look_again, (now - job.created_at) / 2)

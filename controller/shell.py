@@ -46,7 +46,7 @@ class Shell:
         for name in sight.strays:
             log.warning("a Job of no attempt is deleted", extra={"request": str(request_id), "job": name})
             self._cluster.delete(name)
-        sight = self._observer.explained(sight)
+        sight = self._observer.explained(sight, now - self._limits.settling)
         action = self._decide(sight, now)
         self._carry_out(action, sight)
         if not isinstance(action, Wait | Done):

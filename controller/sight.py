@@ -54,11 +54,12 @@ class Observer:
         self._read_queue(now)
         return {request: self._sight(*found) for request, found in rows.items()}
 
-    def explained(self, sight: Sight) -> Sight:
-        """With the cluster's own words, where a Job has no pod though it should: they have to be asked for."""
-        if sight.job is None or sight.pods or sight.job.suspended or sight.job.finished or sight.request.final:
+    def explained(self, sight: Sight, before: datetime) -> Sight:
+        """With the cluster's own words, where a Job of before then has no pod: they have to be asked for."""
+        job = sight.job
+        if job is None or sight.pods or job.suspended or job.finished or sight.request.final or job.created_at > before:
             return sight
-        return replace(sight, job=replace(sight.job, trouble=self._cluster.trouble(sight.job.name)))
+        return replace(sight, job=replace(job, trouble=self._cluster.trouble(job.name)))
 
     def room_changed(self) -> None:
         """A request at work has ended: another may start."""

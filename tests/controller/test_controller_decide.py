@@ -372,6 +372,9 @@ class TestPending:
         action = verdict(suspended())
         assert (action.counted, action.code) == (False, "evicted")
 
+    def test_a_new_job_is_given_a_moment(self):
+        assert verdict(raw_job(age=1), request=self.submitted) == Wait(None, NOW + timedelta(seconds=2))
+
     def test_no_pod_is_made(self):
         waiting = verdict(raw_job(age=5), request=self.submitted)
         assert waiting == Wait("the cluster has made no pod yet", NOW + LIMITS.look_again)

@@ -62,6 +62,7 @@ class Up(Person):
         if self.process and self.process.poll() is not None:
             self.start()  # a test killed it and failed: what it left is ended by the next start
         if self.process:
+            self.process.send_signal(signal.SIGCONT)  # a test stopped it and failed
             assert self.stop() == 0
         assert self.wait(lambda: not self.processes(), 10, "its processes to end") is True
 
