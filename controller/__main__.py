@@ -51,7 +51,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
             log.info("metrics are served", extra={"port": server.port})
         database = stack.enter_context(closing(Database(settings.database_url)))
         cluster = stack.enter_context(_local(settings) if settings.cluster == "local" else _kubernetes(settings, stop))
-        if not stop.is_set():
+        if cluster is not None and not stop.is_set():
             Controller(settings, database, Objects(settings), cluster, metrics=metrics).run(stop)
 
 
@@ -67,8 +67,8 @@ def _local(settings: Settings) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _kubernetes(settings: Settings, stop: threading.Event) -> Iterator[Cluster]:
-    """Once this process leads. What runs on the cluster goes on without it."""
+def _kubernetes(settings: Settings, stop: threading.Event) -> Iterator[Cluster | None]:
+    """Once this process leads; None: it was told to stop before. What runs on the cluster goes on without it."""
     from controller.bucket import Bucket  # noqa: PLC0415
     from controller.kube_api import KubeApi  # noqa: PLC0415
     from controller.kubernetes_cluster import KubernetesCluster, Place  # noqa: PLC0415
@@ -77,7 +77,10 @@ def _kubernetes(settings: Settings, stop: threading.Event) -> Iterator[Cluster]:
     api = KubeApi.connect(settings.kubeconfig)
     name = f"{settings.instance}-controller"
     lease = Lease(api, settings.namespace, name, settings.identity or f"{socket.gethostname()}_{os.getpid()}", _leadership_lost)
-    lease.acquire(stop)
+    if not lease.acquire(stop):
+        api.close()
+        yield None
+        return
     place = Place(settings.namespace, settings.instance, settings.queue_name is not None)
     bucket = Bucket(settings.writes_per_second, settings.writes_burst)
     try:

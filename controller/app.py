@@ -1,4 +1,4 @@
-"""The controller: hints say which request to look at again, a full pass asks for all of them, one thread does the looking."""
+"""The controller: hints say which requests to look at again, a full pass asks for all of them, one thread does the looking."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from controller import manifest, observed
-from controller.actions import DeleteJob, Done, Wait
+from controller.actions import Action, DeleteJob, Done, Wait
 from controller.cluster import Cluster
 from controller.errors import ClusterError
 from controller.metrics import Metrics
@@ -29,8 +29,10 @@ Result = TypeVar("Result")
 TICK = 0.25
 """Seconds after which the loop turns, and the listener looks up, without work."""
 JOIN_SECONDS = 5.0
+TOGETHER = 32
+"""Requests that are looked at together: few enough that none waits long for the others' calls."""
 ACTIONS = 20
-"""Actions about one request before the others have their turn."""
+"""Actions about a request before the others have their turn."""
 RETURN = 0.5
 """Seconds until a Job whose deletion was asked for is looked at again, should no hint come."""
 AWAY_SECONDS = 1.0
@@ -73,6 +75,7 @@ class Controller:
             self._loop(stop)
         finally:
             stop.set()
+            self._shell.close()
             for helper in helpers:
                 helper.join(JOIN_SECONDS)
 
@@ -86,9 +89,9 @@ class Controller:
                 pause = self._settings.full_pass_seconds if done else AWAY_SECONDS
                 self._next_pass = min(self._next_pass, time.monotonic() + pause)
             self._guarded(self._call_next)
-            request = self._queue.take(min(TICK, max(0.0, self._next_pass - time.monotonic())))
-            if request is not None:
-                self._attend(request)
+            due = self._queue.take(TOGETHER, min(TICK, max(0.0, self._next_pass - time.monotonic())))
+            if due:
+                self._attend(due)
 
     def _full_pass(self) -> bool:
         """Asks for a look at everything that needs one, of all that is open, not cleaned, or on the cluster."""
@@ -101,39 +104,49 @@ class Controller:
                 self._look_again(request, when)
         return True
 
-    def _attend(self, request: UUID) -> None:
-        """Acts about one request until it has to wait. A failure is its own: it is tried again later, the loop goes on."""
-        try:
-            with self.metrics.looks.time():
-                self._act(request)
-        except AWAY as error:
-            self._note_away(error)
-            self._queue.add(request, AWAY_SECONDS)
-            time.sleep(AWAY_SECONDS / 4)  # the others would find no database either
-        except Exception as error:
-            pause = self._backoff.failed(request)
-            self.metrics.errors.labels(type(error).__name__).inc()
-            log.exception("a look failed; trying again in %.1f s", pause, extra={"request": str(request)})
-            self._queue.add(request, pause)
-            if isinstance(error, ClusterError):
-                self._guarded(partial(self._show, request, error.message))
-        else:
-            self._away = False
-            self._backoff.succeeded(request)
-
-    def _act(self, request: UUID) -> None:
+    def _attend(self, due: Sequence[UUID]) -> None:
+        """Acts about each until it has to wait. A failure is the request's own: it is tried again later, the loop goes on."""
         for _ in range(ACTIONS):
-            match self._shell.look(request):
-                case Wait(until=until):
-                    if until is not None:
-                        self._look_again(request, until)
-                    return
-                case DeleteJob():
-                    self._queue.add(request, RETURN)
-                    return
-                case Done():
-                    return
-        self._queue.add(request)
+            try:
+                with self.metrics.looks.time():
+                    outcomes = self._shell.look(due)
+            except AWAY as error:
+                self._note_away(error)
+                for request in due:
+                    self._queue.add(request, AWAY_SECONDS)
+                time.sleep(AWAY_SECONDS / 4)  # the others would find no database either
+                return
+            self._away = False
+            due = [request for request, outcome in outcomes.items() if self._goes_on(request, outcome)]
+            if not due:
+                return
+        for request in due:
+            self._queue.add(request)
+
+    def _goes_on(self, request: UUID, outcome: Action | Exception) -> bool:
+        """Whether more can be done about the request now; else when."""
+        if isinstance(outcome, Exception):
+            self._failed(request, outcome)
+            return False
+        self._backoff.succeeded(request)
+        match outcome:
+            case Wait(until=None) | Done():
+                return False
+            case Wait(until=until):
+                self._look_again(request, until)
+                return False
+            case DeleteJob():
+                self._queue.add(request, RETURN)
+                return False
+        return True
+
+    def _failed(self, request: UUID, error: Exception) -> None:
+        pause = self._backoff.failed(request)
+        self.metrics.errors.labels(type(error).__name__).inc()
+        log.error("a look failed; trying again in %.1f s", pause, exc_info=error, extra={"request": str(request)})
+        self._queue.add(request, pause)
+        if isinstance(error, ClusterError):
+            self._guarded(partial(self._show, request, error.message))
 
     def _look_again(self, request: UUID, when: datetime | None) -> None:
         """`when`: None: at once."""

@@ -1,6 +1,6 @@
 """The port to what runs Jobs. Adapters: LocalCluster (processes of this machine) and KubernetesCluster."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,6 +17,10 @@ class Cluster(Protocol):
     @property
     def slots(self) -> int | None:
         """How many Jobs run at once; None: the cluster does its own queueing."""
+
+    @property
+    def at_once(self) -> int:
+        """How many calls may be under way at once; more wait."""
 
     def create(self, manifest: Raw, secret: Mapping[str, str]) -> str:
         """Creates the Job, and a Secret of the same name that belongs to it, and returns the Job's uid.
@@ -45,8 +49,8 @@ class Cluster(Protocol):
     def tail(self, pod: str, container: str) -> list[str]:
         """The last 100 lines of what a container wrote; none when they are gone."""
 
-    def trouble(self, job: str) -> str | None:
-        """Why the Job has no pod, in the cluster's own words; None: it does not say."""
+    def troubles(self, jobs: Collection[str]) -> dict[str, str]:
+        """Why the Jobs of those names have no pod, in the cluster's own words; those of which it says nothing are left out."""
 
     def held(self, job: str) -> str | None:
         """Why the Job is suspended, in the words of the cluster's queue; None: it does not say."""

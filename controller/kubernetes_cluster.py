@@ -1,23 +1,25 @@
 """KubernetesCluster: Jobs on a Kubernetes cluster, seen through two reflectors, written through one token bucket."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from controller import kept
 from controller.bucket import Bucket
 from controller.cluster import TAIL_LINES, Raw
 from controller.errors import ApiAwayError, ApiError, ClusterError, JobExistsError
 from controller.kube_api import KubeApi, namespaced, selector
-from controller.observed import ATTEMPT_ID, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, job_of, request_of
+from controller.observed import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, job_of, request_of
 from controller.reflector import Pace, Reflector
 
 log = logging.getLogger(__name__)
 
 BATCH, CORE, KUEUE = "apis/batch/v1", "api/v1", "apis/kueue.x-k8s.io"
 NOT_FOUND, CONFLICT = 404, 409
-JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
 SYNC_SECONDS = 60.0
+CALLS = 8
+PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class KubernetesCluster:
         self._api, self._place, self._bucket = api, place, bucket
         self._watchers: list[Callable[[UUID], None]] = []
         labels = selector({MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: place.instance})
-        self._jobs = Reflector(api, self._path(BATCH, "jobs"), labels, _kept_job, self._changed, pace)
-        self._pods = Reflector(api, self._path(CORE, "pods"), labels, _kept_pod, self._changed, pace)
+        self._jobs = Reflector(api, self._path(BATCH, "jobs"), labels, kept.job, self._changed, pace)
+        self._pods = Reflector(api, self._path(CORE, "pods"), labels, kept.pod, self._changed, pace)
         self._workloads = self._kueue(pace) if place.kueue else None
         self._reflectors = [one for one in (self._jobs, self._pods, self._workloads) if one is not None]
         for reflector in self._reflectors:
@@ -54,6 +56,10 @@ class KubernetesCluster:
     @property
     def slots(self) -> int | None:
         return None
+
+    @property
+    def at_once(self) -> int:
+        return CALLS
 
     def create(self, manifest: Raw, secret: Mapping[str, str]) -> str:
         name = manifest["metadata"]["name"]
@@ -113,22 +119,30 @@ class KubernetesCluster:
             return []
         return text.splitlines()
 
-    def trouble(self, job: str) -> str | None:
-        known = self._jobs.get(job)
-        if known is None:
-            return None
-        query = {"fieldSelector": f"involvedObject.uid={known['metadata']['uid']},type=Warning"}
-        events = self._api.call("GET", self._path(CORE, "events"), query=query).get("items") or []
-        last = max(events, key=_event_time, default=None)
-        return None if last is None else f"{last.get('reason')}: {last.get('message')}"
+    def troubles(self, jobs: Collection[str]) -> dict[str, str]:
+        """The Job controller's last words about pods that it could not create."""
+        known = {raw["metadata"]["uid"]: name for name in jobs if (raw := self._jobs.get(name))}
+        wanted = {"involvedObject.kind": "Job", "reason": "FailedCreate"}
+        if len(known) == 1:
+            wanted["involvedObject.uid"] = next(iter(known))
+        query: dict[str, str | int] = {"fieldSelector": selector(wanted), "limit": PAGE}
+        last: dict[str, Raw] = {}
+        while known:
+            page = self._api.call("GET", self._path(CORE, "events"), query=query)
+            for event in page.get("items") or ():
+                name = known.get(event["involvedObject"].get("uid"))
+                if name is not None and (name not in last or _event_time(last[name]) <= _event_time(event)):
+                    last[name] = event
+            if not (following := page["metadata"].get("continue")):
+                break
+            query["continue"] = following
+        return {name: f"{event.get('reason')}: {event.get('message')}" for name, event in last.items()}
 
     def held(self, job: str) -> str | None:
         known = self._jobs.get(job)
         if known is None or self._workloads is None:
             return None
-        uid = known["metadata"]["uid"]
-        found = [raw for raw in self._workloads.all() if raw["metadata"]["labels"].get(JOB_UID_LABEL) == uid]
-        return _held([one for raw in found for one in raw["status"].get("conditions") or ()])
+        return kept.held(self._workloads.of(known["metadata"]["uid"]))
 
     def watch(self, changed: Callable[[UUID], None]) -> None:
         self._watchers.append(changed)
@@ -200,7 +214,7 @@ class KubernetesCluster:
             log.warning("Jobs are given to Kueue, which is not installed: they wait until somebody resumes them")
             return None
         path = self._path(f"{KUEUE}/{version}", "workloads")
-        return Reflector(self._api, path, JOB_UID_LABEL, _kept_workload, self._workload_changed, pace)
+        return Reflector(self._api, path, kept.JOB_UID_LABEL, kept.workload, self._workload_changed, pace, kept.job_uid)
 
     def _workload_changed(self, raw: Raw) -> None:
         for owner in raw["metadata"].get("ownerReferences") or ():
@@ -213,45 +227,6 @@ class KubernetesCluster:
         if request is not None:
             for watcher in list(self._watchers):
                 watcher(request)
-
-
-def _kept_job(raw: Raw) -> Raw:
-    """What is read of a Job; ten thousand whole ones would fill the memory."""
-    return {
-        "metadata": _kept_metadata(raw), "spec": {"suspend": (raw.get("spec") or {}).get("suspend", False)},
-        "status": raw.get("status") or {},
-    }  # fmt: skip
-
-
-def _kept_pod(raw: Raw) -> Raw:
-    status = raw.get("status") or {}
-    names = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
-    return {"metadata": _kept_metadata(raw), "status": {name: status[name] for name in names if name in status}}
-
-
-def _kept_metadata(raw: Raw) -> Raw:
-    metadata = raw["metadata"]
-    names = ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels")
-    kept = {name: metadata[name] for name in names if name in metadata}
-    attempt = (metadata.get("annotations") or {}).get(ATTEMPT_ID)
-    return kept if attempt is None else {**kept, "annotations": {ATTEMPT_ID: attempt}}
-
-
-def _kept_workload(raw: Raw) -> Raw:
-    kept = _kept_metadata(raw)
-    owners = raw["metadata"].get("ownerReferences") or []
-    return {"metadata": {"labels": {}, **kept, "ownerReferences": owners}, "status": raw.get("status") or {}}
-
-
-def _held(conditions: list[Raw]) -> str | None:
-    """The newest condition of a Workload that holds it back."""
-    holding = [
-        one for one in conditions
-        if (one["type"] in ("Evicted", "Preempted", "Requeued") and one["status"] == "True")
-        or (one["type"] in ("QuotaReserved", "Admitted") and one["status"] == "False")
-    ]  # fmt: skip
-    last = max(holding, key=lambda one: one.get("lastTransitionTime") or "", default=None)
-    return None if last is None else f"{last.get('reason') or last['type']}: {last.get('message') or ''}".removesuffix(": ")
 
 
 def _event_time(raw: Raw) -> str:

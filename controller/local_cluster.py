@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -88,6 +88,10 @@ class LocalCluster:
     def slots(self) -> int | None:
         return self._slots
 
+    @property
+    def at_once(self) -> int:
+        return 1
+
     def create(self, manifest: Raw, secret: Mapping[str, str]) -> str:
         name = manifest["metadata"]["name"]
         if not _NAME.fullmatch(name):
@@ -111,9 +115,9 @@ class LocalCluster:
     def entrust(self, job: str, uid: str, secret: Mapping[str, str]) -> None:
         """A Job is created with its Secret or not at all."""
 
-    def trouble(self, job: str) -> str | None:
+    def troubles(self, jobs: Collection[str]) -> dict[str, str]:
         """Every Job has its pod."""
-        return None
+        return {}
 
     def held(self, job: str) -> str | None:
         """No Job is suspended."""

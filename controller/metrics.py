@@ -23,7 +23,7 @@ class Metrics:
         self._turned = 0.0
         self.actions = Counter("geneface_controller_actions", "Actions carried out, by kind", ["action"], registry=self.registry)
         self.errors = Counter("geneface_controller_errors", "Looks that failed", ["error"], registry=self.registry)
-        self.looks = Histogram("geneface_controller_look_seconds", "Time of one look at a request", registry=self.registry)
+        self.looks = Histogram("geneface_controller_look_seconds", "Time of a look at some requests", registry=self.registry)
         self.start = Histogram(
             "geneface_controller_start_seconds", "From a request's commit to its first Job",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60, 600), registry=self.registry,

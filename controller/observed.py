@@ -16,6 +16,8 @@ Raw = Mapping[str, Any]
 
 REQUEST_LABEL = "geneface.io/request"
 ATTEMPT_LABEL = "geneface.io/attempt"
+JOB_LABELS = ("batch.kubernetes.io/job-name", "job-name")
+"""Which Job a pod belongs to; the second: from before Kubernetes 1.27."""
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "geneface-controller"
 ATTEMPT_ID = "geneface.io/attempt-id"
@@ -221,7 +223,7 @@ def request_of(raw: Raw) -> UUID | None:
 def job_of(raw_pod: Raw) -> str:
     """The name of the Job that a pod belongs to."""
     labels = raw_pod["metadata"].get("labels") or {}
-    return str(labels.get("batch.kubernetes.io/job-name") or labels.get("job-name") or "")
+    return str(next((labels[name] for name in JOB_LABELS if labels.get(name)), ""))
 
 
 def time(value: str | None) -> datetime | None:

@@ -10,9 +10,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from uuid import UUID
 
 from controller.errors import ApiError, ClusterError
 from controller.kube_api import KubeApi, Raw
@@ -49,13 +48,17 @@ class Reflector:
         keep: Callable[[Raw], Raw],
         changed: Callable[[Raw], None],
         pace: Pace | None = None,
+        key: Callable[[Raw], Hashable | None] = request_of,
     ) -> None:
-        """`keep`: what of an object is kept; `changed`: called with what was kept of an object that came, changed or went."""
+        """`keep`: what of an object is kept; `changed`: called with what was kept of an object that came, changed or went.
+
+        `key`: of what was kept, by which `of` finds it; None: it is not found that way.
+        """
         self._api, self._path, self._labels = api, path, labels
-        self._keep, self._changed, self._pace = keep, changed, pace or Pace()
+        self._keep, self._changed, self._pace, self._key = keep, changed, pace or Pace(), key
         self._lock = threading.Lock()
         self._objects: dict[str, Raw] = {}
-        self._by_request: dict[UUID, dict[str, Raw]] = {}
+        self._by_key: dict[Hashable, dict[str, Raw]] = {}
         self._gone: dict[str, float] = {}
         self._version: str | None = None
         self._listed = self._heard = time.monotonic()
@@ -84,10 +87,10 @@ class Reflector:
         with self._lock:
             return list(self._objects.values())
 
-    def of(self, request: UUID) -> list[Raw]:
-        """Those that carry the request's label."""
+    def of(self, key: Hashable) -> list[Raw]:
+        """Those of that key."""
         with self._lock:
-            return list(self._by_request.get(request, {}).values())
+            return list(self._by_key.get(key, {}).values())
 
     def get(self, name: str) -> Raw | None:
         with self._lock:
@@ -198,8 +201,8 @@ class Reflector:
             if known is not None and not newer and known["metadata"]["uid"] == uid and _number(kept) <= _number(known):
                 return
             self._objects[name] = kept
-            if request := request_of(kept):
-                self._by_request.setdefault(request, {})[name] = kept
+            if key := self._key(kept):
+                self._by_key.setdefault(key, {})[name] = kept
         self._changed(kept)
 
     def _remove(self, raw: Raw) -> None:
@@ -215,11 +218,11 @@ class Reflector:
         """Under the lock. What is told later about it, up to `version`, is old news."""
         name = known["metadata"]["name"]
         del self._objects[name]
-        if request := request_of(known):
-            of_request = self._by_request.get(request, {})
-            of_request.pop(name, None)
-            if not of_request:
-                self._by_request.pop(request, None)
+        if key := self._key(known):
+            of_key = self._by_key.get(key, {})
+            of_key.pop(name, None)
+            if not of_key:
+                self._by_key.pop(key, None)
         self._gone[known["metadata"]["uid"]] = version
         if len(self._gone) > TOMBSTONES:
             del self._gone[next(iter(self._gone))]

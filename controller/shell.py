@@ -1,27 +1,36 @@
-"""One look at one request: load, observe, decide, carry out. All that acts is here; what to do is decided elsewhere."""
+"""One look at some requests: load, observe, decide, carry out. All that acts is here; what to do is decided elsewhere."""
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from controller import decide, manifest, observed
 from controller.actions import Acknowledge, Action, CreateJob, DeleteJob, Done, Finish, MarkCleaned, Requeue, Submit, Tail, Wait
 from controller.cluster import TOKEN_KEY, Cluster
-from controller.errors import JobExistsError, ManifestError
+from controller.errors import ApiAwayError, JobExistsError, ManifestError
 from controller.metrics import Metrics
 from controller.settings import Settings
 from controller.sight import Observer, Sight
 from store import jobs, models, requests, tokens
-from store.database import Database
+from store.database import AWAY, Database
+from store.logs import first_line
 from store.objects import LOG_LAST, Objects, log_key
 
 log = logging.getLogger(__name__)
 
 
+Write = Callable[[Session], object]
+"""What is to stand in the store."""
+
+
 class Shell:
-    """Carries decisions out. Used by one thread."""
+    """Carries decisions out. For one thread; what it asks of the cluster may go side by side."""
 
     def __init__(
         self, settings: Settings, database: Database, objects: Objects, cluster: Cluster, metrics: Metrics, worker: Sequence[str]
@@ -34,32 +43,36 @@ class Shell:
         self._worker = worker
         self._limits = settings.limits()
         self._observer = Observer(database, cluster, settings.caps(cluster.slots))
+        self._pool = ThreadPoolExecutor(cluster.at_once, "calls") if cluster.at_once > 1 else None
 
-    def look(self, request_id: UUID) -> Action:
-        """Does the next thing about the request and says what it was. Raises what database, cluster and objects raise."""
-        now = datetime.now(UTC)
-        sight = self._observer.see([request_id], now).get(request_id)
-        if sight is None:
-            for raw in self._cluster.jobs(request_id):  # the request was deleted, with all that was known of its Jobs
-                self._cluster.delete(raw["metadata"]["name"])
-            return Done()
-        for name in sight.strays:
-            log.warning("a Job of no attempt is deleted", extra={"request": str(request_id), "job": name})
-            self._cluster.delete(name)
-        sight = self._observer.explained(sight, now - self._limits.settling)
-        action = self._decide(sight, now)
-        self._carry_out(action, sight)
-        if not isinstance(action, Wait | Done):
-            self._metrics.actions.labels(type(action).__name__).inc()
-            log.info("%s", action, extra={"request": str(request_id), "action": type(action).__name__})
-        return action
+    def look(self, asked: Sequence[UUID]) -> dict[UUID, Action | Exception]:
+        """Does the next thing about each of the requests; says what it was, or what went wrong with it.
 
-    def survey(self, requests: Sequence[UUID]) -> Iterator[tuple[UUID, datetime | None]]:
+        Raises one of store.database.AWAY when the database does not answer.
+        """
+        try:
+            return self._round(asked)
+        except AWAY:
+            raise
+        except Exception as error:
+            if len(asked) == 1:
+                return {asked[0]: error}
+            log.info("one by one, because together they failed: %s", first_line(error))
+            return {request: outcome for one in asked for request, outcome in self.look([one]).items()}
+
+    def survey(self, asked: Sequence[UUID]) -> Iterator[tuple[UUID, datetime | None]]:
         """Which of the requests want a look, and when: one now that has something to be done or said."""
         now = datetime.now(UTC)
         self._observer.room_changed()  # another leader may have made room, or a commit's answer may have been lost
-        sights = self._observer.see(requests, now)
-        for request in requests:
+        try:
+            sights = self._observer.see(asked, now)
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("one of these cannot be seen; each is looked at by itself")
+            yield from ((request, None) for request in asked)
+            return
+        for request in asked:
             sight = sights.get(request)
             action = None if sight is None or sight.strays else self._decide(sight, now)
             match action:
@@ -75,90 +88,152 @@ class Shell:
         """Queued requests that may start, each time that the queue was read anew."""
         return self._observer.called(datetime.now(UTC))
 
+    def close(self) -> None:
+        """Waits for calls that are under way."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _round(self, asked: Sequence[UUID]) -> dict[UUID, Action | Exception]:
+        """All are seen with one look, and written down with one commit: what needs no call first, then the others."""
+        now = datetime.now(UTC)
+        seen = self._observer.see(asked, now)
+        sights, outcomes = self._observer.explained(seen, now - self._limits.settling)
+        writes: list[Write] = []
+        calls: dict[UUID, Callable[[], Write | None]] = {}
+        for request in sorted(asked):  # the order in which rows are locked
+            sight = sights.get(request)
+            if request in outcomes:
+                continue
+            if sight is None:
+                calls[request] = partial(self._forget, request)
+                outcomes[request] = Done()
+                continue
+            action = outcomes[request] = self._decide(sight, now)
+            if _needs_call(action, sight):
+                calls[request] = partial(self._carry_out, action, sight)
+            elif write := self._write_of(action, sight):
+                writes.append(write)
+        self._commit(writes)
+        answers = self._side_by_side(calls)
+        self._commit([write for write in answers.values() if write and not isinstance(write, Exception)])
+        outcomes |= {request: answer for request, answer in answers.items() if isinstance(answer, Exception)}
+        for request, outcome in outcomes.items():
+            self._note(request, outcome)
+        return outcomes
+
+    def _note(self, request: UUID, outcome: Action | Exception) -> None:
+        match outcome:
+            case Requeue() | Finish():
+                self._observer.room_changed()
+        if not isinstance(outcome, Wait | Done | Exception):
+            self._metrics.actions.labels(type(outcome).__name__).inc()
+            log.info("%s", outcome, extra={"request": str(request), "action": type(outcome).__name__})
+
     def _decide(self, sight: Sight, now: datetime) -> Action:
         return decide.decide(sight.request, sight.attempt, sight.job, sight.pods, now, self._limits, sight.admitted)
 
-    def _carry_out(self, action: Action, sight: Sight) -> None:
+    def _commit(self, writes: Sequence[Write]) -> None:
+        if writes:
+            with self._database.begin() as session:
+                for write in writes:
+                    write(session)
+
+    def _side_by_side(self, calls: Mapping[UUID, Callable[[], Write | None]]) -> dict[UUID, Write | Exception | None]:
+        """What each gave, or what it raised. Once the cluster is found away, it is not called again."""
+        away: list[Exception] = []
+
+        def answer(call: Callable[[], Write | None]) -> Write | Exception | None:
+            if away:
+                return away[0]
+            try:
+                return call()
+            except Exception as error:
+                if isinstance(error, ApiAwayError):
+                    away.append(error)
+                return error
+
+        spread = map if self._pool is None or len(calls) == 1 else self._pool.map
+        return dict(zip(calls, spread(answer, calls.values()), strict=True))
+
+    def _carry_out(self, action: Action, sight: Sight) -> Write | None:
+        """The calls; what they change is still to be written down."""
+        for name in sight.strays:
+            log.warning("a Job of no attempt is deleted", extra={"request": str(sight.request.id), "job": name})
+            self._cluster.delete(name)
         match action:
-            case Submit(number):
-                self._submit(sight, number)
             case CreateJob():
-                self._create(sight)
+                return self._create(sight)
             case Acknowledge(_, job_uid):
-                self._acknowledge(sight, job_uid)
-            case Requeue() | Finish():
-                self._end(action, sight)
+                return self._acknowledge(sight, job_uid)
             case DeleteJob(name):
                 self._cluster.delete(name)
+            case Requeue(number=number, tail=Tail() as tail) | Finish(number=number, tail=Tail() as tail):
+                self._keep_tail(tail, sight, number)
+        return self._write_of(action, sight)
+
+    def _write_of(self, action: Action, sight: Sight) -> Write | None:
+        request = sight.request
+        match action:
+            case Submit(number):
+                return lambda session: jobs.submit(session, request.id, number)
+            case Requeue() as again:
+                return lambda session: jobs.requeue(
+                    session, request.id, again.number, counted=again.counted, code=again.code, message=again.message,
+                    next_try_at=again.next_try_at,
+                )  # fmt: skip
+            case Finish() as end:
+                return lambda session: jobs.finish(session, request.id, end.number, end.state, end.code, end.message)
             case MarkCleaned(attempt):
-                with self._database.begin() as session:
-                    jobs.cleaned(session, attempt)
-            case Wait(reason):
-                self._explain(sight.request, reason)
-            case Done():
-                pass
+                return lambda session: jobs.cleaned(session, attempt)
+            case Wait(reason) if not request.final and reason != request.waiting_reason:
+                return lambda session: requests.set_waiting(session, request.id, request.attempt, reason)
+            case _:
+                return None
 
-    def _submit(self, sight: Sight, number: int) -> None:
-        with self._database.begin() as session:
-            jobs.submit(session, sight.request.id, number)
+    def _forget(self, request: UUID) -> None:
+        """The request was deleted, with all that was known of its Jobs."""
+        for raw in self._cluster.jobs(request):
+            self._cluster.delete(raw["metadata"]["name"])
 
-    def _create(self, sight: Sight) -> None:
-        """Creates the Job and notes that it is there; a crash between the two is healed by the name, which is taken then."""
-        if sight.attempt_row is None:
-            return
+    def _create(self, sight: Sight) -> Write | None:
+        """Creates the Job; a crash before that is noted is healed by the name, which is taken then."""
+        attempt, row = sight.attempt_row, sight.row
+        if attempt is None:
+            return None
         try:
-            job = manifest.build(manifest.Plan.of(sight.row, sight.attempt_row), self._settings, self._worker)
+            job = manifest.build(manifest.Plan.of(row, attempt), self._settings, self._worker)
         except ManifestError as error:
-            failed = Finish(sight.attempt_row.number, models.State.FAILED, error.code, error.message)
-            self._end(failed, sight)
-            return
+            return self._write_of(Finish(attempt.number, models.State.FAILED, error.code, error.message), sight)
         try:
-            uid = self._cluster.create(job, self._secret(sight.attempt_row))
+            uid = self._cluster.create(job, self._secret(attempt))
         except JobExistsError:
-            self._adopt(sight, sight.attempt_row)
-        else:
-            with self._database.begin() as session:
-                jobs.acknowledge(session, sight.attempt_row.id, uid)
-            if sight.attempt_row.number == 1:
-                self._metrics.start.observe((datetime.now(UTC) - sight.row.created_at).total_seconds())
+            return self._adopt(sight, attempt)
+        if attempt.number == 1:
+            self._metrics.start.observe((datetime.now(UTC) - row.created_at).total_seconds())
+        return lambda session: jobs.acknowledge(session, attempt.id, uid)
 
-    def _acknowledge(self, sight: Sight, job_uid: str) -> None:
+    def _acknowledge(self, sight: Sight, job_uid: str) -> Write | None:
         """A Job of ours whose creation was cut short by a crash may lack its Secret."""
-        if sight.attempt_row is None:
-            return
-        self._cluster.entrust(sight.attempt_row.job_name, job_uid, self._secret(sight.attempt_row))
-        with self._database.begin() as session:
-            jobs.acknowledge(session, sight.attempt_row.id, job_uid)
+        attempt = sight.attempt_row
+        if attempt is None:
+            return None
+        self._cluster.entrust(attempt.job_name, job_uid, self._secret(attempt))
+        return lambda session: jobs.acknowledge(session, attempt.id, job_uid)
 
     def _secret(self, attempt: models.Attempt) -> dict[str, str]:
         return {TOKEN_KEY: tokens.sign(attempt.id, self._settings.token_keys[0])}
 
-    def _adopt(self, sight: Sight, attempt: models.Attempt) -> None:
+    def _adopt(self, sight: Sight, attempt: models.Attempt) -> Write | None:
         """The name is taken: by our own earlier try, or by a stranger, whom the next attempt's name avoids."""
         raw = self._cluster.get(attempt.job_name)
         if raw is None:
-            return
+            return None
         job = observed.Job.parse(raw)
         if observed.request_of(raw) == sight.request.id and job.attempt_id == str(attempt.id):
-            self._acknowledge(sight, job.uid)
-            return
+            return self._acknowledge(sight, job.uid)
         log.error("a Job that is not ours has the name", extra={"request": str(sight.request.id), "job": attempt.job_name})
         stranger = f"a Job named {attempt.job_name} that is not ours stood in the way"
-        self._end(Requeue(attempt.number, False, "job_foreign", stranger, None), sight)
-
-    def _end(self, action: Requeue | Finish, sight: Sight) -> None:
-        if action.tail is not None:
-            self._keep_tail(action.tail, sight, action.number)
-        request_id = sight.request.id
-        with self._database.begin() as session:
-            match action:
-                case Requeue(number, counted, code, message, next_try_at):
-                    jobs.requeue(
-                        session, request_id, number, counted=counted, code=code, message=message, next_try_at=next_try_at
-                    )
-                case Finish(number, state, code, message):
-                    jobs.finish(session, request_id, number, state, code, message)
-        self._observer.room_changed()
+        return self._write_of(Requeue(attempt.number, False, "job_foreign", stranger, None), sight)
 
     def _keep_tail(self, tail: Tail, sight: Sight, number: int) -> None:
         """The last lines go beside those that the worker sent, before the outcome is told."""
@@ -172,10 +247,13 @@ class Shell:
             key = log_key(sight.request.id, number, LOG_LAST, "controller", 0)
             self._objects.put(key, body.encode(), "application/x-ndjson")
 
-    def _explain(self, request: observed.Request, reason: str | None) -> None:
-        if not request.final and reason != request.waiting_reason:
-            with self._database.begin() as session:
-                requests.set_waiting(session, request.id, request.attempt, reason)
+
+def _needs_call(action: Action, sight: Sight) -> bool:
+    match action:
+        case CreateJob() | Acknowledge() | DeleteJob() | Requeue(tail=Tail()) | Finish(tail=Tail()):
+            return True
+        case _:
+            return bool(sight.strays)
 
 
 def _line(text: str, context: dict[str, object]) -> dict[str, object]:

@@ -7,8 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from controller import observed
+from controller.actions import Action
 from controller.admission import Caps, admit
 from controller.cluster import Cluster
+from controller.errors import ClusterError
 from store import jobs, models, queue
 from store.database import Database
 
@@ -54,12 +56,23 @@ class Observer:
         self._read_queue(now)
         return {request: self._sight(*found) for request, found in rows.items()}
 
-    def explained(self, sight: Sight, before: datetime) -> Sight:
-        """With the cluster's own words, where a Job of before then has no pod: they have to be asked for."""
-        job = sight.job
-        if job is None or sight.pods or job.suspended or job.finished or sight.request.final or job.created_at > before:
-            return sight
-        return replace(sight, job=replace(job, trouble=self._cluster.trouble(job.name)))
+    def explained(self, sights: dict[UUID, Sight], before: datetime) -> tuple[dict[UUID, Sight], dict[UUID, Action | Exception]]:
+        """With the cluster's own words, where a Job of before then has no pod: they have to be asked for, all at once.
+
+        The second: those that must be told later, because the cluster gave no answer.
+        """
+        unclear = {request: sight.job for request, sight in sights.items() if sight.job and _unclear(sight, sight.job, before)}
+        if not unclear:
+            return sights, {}
+        try:
+            troubles = self._cluster.troubles([job.name for job in unclear.values()])
+        except ClusterError as error:
+            return sights, dict.fromkeys(unclear, error)
+        told = {
+            request: replace(sights[request], job=replace(job, trouble=troubles.get(job.name)))
+            for request, job in unclear.items()
+        }
+        return sights | told, {}
 
     def room_changed(self) -> None:
         """A request at work has ended: another may start."""
@@ -102,3 +115,8 @@ class Observer:
             tuple(observed.Pod.parse(raw) for raw in pods),
             tuple(job.name for job in found if job.attempt_id not in known and not job.deleting),
         )  # fmt: skip
+
+
+def _unclear(sight: Sight, job: observed.Job, before: datetime) -> bool:
+    """Whether the Job has no pod though it should."""
+    return job.created_at <= before and not (sight.pods or job.suspended or job.finished or sight.request.final)

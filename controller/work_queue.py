@@ -23,21 +23,28 @@ class WorkQueue:
                 heapq.heappush(self._heap, (due, request))
                 self._changed.notify()
 
-    def take(self, timeout: float) -> UUID | None:
-        """The next request that is due; None when `timeout` seconds passed without one."""
+    def take(self, most: int, timeout: float) -> list[UUID]:
+        """Requests that are due, the longest due first; none when `timeout` seconds passed without one."""
         until = time.monotonic() + timeout
         with self._changed:
             while True:
                 now = time.monotonic()
-                while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-                    heapq.heappop(self._heap)  # taken since, or due earlier
-                if self._heap and self._heap[0][0] <= now:
-                    _, request = heapq.heappop(self._heap)
-                    del self._due[request]
-                    return request
-                if now >= until:
-                    return None
+                taken: list[UUID] = []
+                while self._heap and len(taken) < most and (self._outdated() or self._heap[0][0] <= now):
+                    if self._outdated():
+                        heapq.heappop(self._heap)
+                    else:
+                        _, request = heapq.heappop(self._heap)
+                        del self._due[request]
+                        taken.append(request)
+                if taken or now >= until:
+                    return taken
                 self._changed.wait(min(until, self._heap[0][0] if self._heap else until) - now)
+
+    def _outdated(self) -> bool:
+        """Whether the first entry was taken since, or its request is due earlier."""
+        due, request = self._heap[0]
+        return self._due.get(request) != due
 
     def __len__(self) -> int:
         with self._changed:

@@ -1,6 +1,6 @@
 """A cluster in memory that acts as Kubernetes does, as far as the controller can tell: one truth, and views that may be old."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -160,8 +160,8 @@ class Kube:
         return {**raw, "metadata": {**raw["metadata"], "deletionTimestamp": at}}
 
 
-class Crash(Exception):
-    """The controller ended here, or the call failed."""
+class Crash(BaseException):
+    """The controller ended here."""
 
 
 class Gate:
@@ -201,6 +201,7 @@ class View:
     """
 
     slots = None
+    at_once = 1
 
     def __init__(self, kube: Kube, gate: Callable[[str], None]) -> None:
         self._kube, self._gate = kube, gate
@@ -250,8 +251,8 @@ class View:
     def tail(self, pod: str, container: str) -> list[str]:
         return [f"the last line of {container} in {pod}"]
 
-    def trouble(self, job: str) -> str | None:
-        return f"FailedCreate: no quota for {job}"
+    def troubles(self, jobs: Collection[str]) -> dict[str, str]:
+        return {job: f"FailedCreate: no quota for {job}" for job in jobs}
 
     def held(self, job: str) -> str | None:
         return f"Preempted: {job} has to wait"

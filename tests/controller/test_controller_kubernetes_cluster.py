@@ -172,11 +172,13 @@ def test_changes_are_hinted(double: ApiDouble, cluster: KubernetesCluster) -> No
 
 def test_a_job_without_a_pod_is_explained_by_its_last_warning(double: ApiDouble, cluster: KubernetesCluster) -> None:
     cluster.create(MANIFEST, {})
-    assert cluster.trouble("gf-1") is None
-    double.put(EVENTS, "e1", reason="FailedCreate", message="forbidden: exceeded quota", lastTimestamp="2026-01-01T00:00:02Z")
-    double.put(EVENTS, "e0", reason="Older", message="old", lastTimestamp="2026-01-01T00:00:01Z")
-    assert cluster.trouble("gf-1") == "FailedCreate: forbidden: exceeded quota"
-    assert cluster.trouble("unknown") is None
+    assert cluster.troubles(["gf-1"]) == {}
+    its = {"involvedObject": {"uid": next(iter(cluster.jobs()))["metadata"]["uid"]}, "reason": "FailedCreate"}
+    double.put(EVENTS, "e1", **its, message="forbidden: exceeded quota", lastTimestamp="2026-01-01T00:00:02Z")
+    double.put(EVENTS, "e0", **its, message="old", lastTimestamp="2026-01-01T00:00:01Z")
+    double.put(EVENTS, "e2", **its | {"involvedObject": {"uid": "another"}}, message="no", lastTimestamp="2026-01-01T00:00:03Z")
+    assert cluster.troubles(["gf-1", "unknown"]) == {"gf-1": "FailedCreate: forbidden: exceeded quota"}
+    assert cluster.troubles(["unknown"]) == {}
 
 
 def test_kueue_says_why_a_suspended_job_waits(double: ApiDouble, bucket: Bucket) -> None:

@@ -221,6 +221,19 @@ def test_one_request_that_fails_to_be_looked_at_does_not_stop_the_others(bench: 
     assert not troubles
 
 
+def test_one_job_that_cannot_be_read_does_not_stop_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    bad, jobs_of = bench.ask(), bench.cluster.jobs
+    broken = [{"metadata": {"name": "gf-1", "labels": {observed.REQUEST_LABEL: str(bad)}}}]
+    monkeypatch.setattr(bench.cluster, "jobs", lambda request=None: broken if request == bad else jobs_of(request))
+    with bench.running(full_pass_seconds=0.2):
+        good = bench.ask()
+        bench.end(bench.started(good), 64)
+        assert bench.final(good).state == State.FAILED
+        assert bench.row(bad).state == State.QUEUED
+        monkeypatch.setattr(bench.cluster, "jobs", jobs_of)
+        bench.end(bench.started(bad), 64)
+
+
 def test_database_away_for_a_while(bench: Bench, postgres_server: str):
     name = make_url(bench.connections["database_url"]).database
     with bench.running(), psycopg.connect(postgres_server, autocommit=True) as admin:

@@ -6,7 +6,6 @@ list. Any request may be looked at at any time: hints that are lost, repeated or
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from datetime import UTC, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -72,7 +71,7 @@ class World(Surroundings):
     @rule(which=WHICH, old_leader=st.sampled_from([False, False, True]), mishap=MISHAPS)
     def controller_looks(self, which: int, old_leader: bool, mishap: Mishap) -> None:
         one = self._one(which)
-        self._controller(old_leader, mishap, one, lambda shell: shell.look(one))
+        self._controller(old_leader, mishap, one, lambda shell: shell.look([one]))
 
     @rule(old_leader=st.sampled_from([False, False, False, True]), mishap=MISHAPS)
     def controller_passes(self, old_leader: bool, mishap: Mishap) -> None:
@@ -177,7 +176,7 @@ class World(Surroundings):
         self.one_leads = self.one_leads and not old_leader
         (point, times), what = mishap or (("", 0), "")
         happens: dict[str, Callable[[], None]] = {
-            "crash": self._crash, "failure": self._crash, "other": partial(self._other_looks, not old_leader, one),
+            "crash": self._crash, "failure": self._fail, "other": partial(self._other_looks, not old_leader, one),
             "cancel": partial(self._cancel, one), "vanish": partial(self._vanish, one),
             "claim": partial(self._works, one, "claim"), "result": partial(self._works, one, "result"),
         }  # fmt: skip
@@ -197,19 +196,21 @@ class World(Surroundings):
             found = [*jobs.open_ids(session), *jobs.uncleaned(session)]
         found += [request for raw in view.jobs() if (request := request_of(raw))]
         due = [request for request, when in shell.survey(list(dict.fromkeys(found))) if when is None or when <= self.clock.time]
-        for request in [*due, *shell.called()]:
-            with suppress(ClusterError):
-                for _ in range(20):
-                    if isinstance(shell.look(request), Wait | Done | DeleteJob):
-                        break
+        due = list(dict.fromkeys([*due, *shell.called()]))
+        for _ in range(20):
+            outcomes = shell.look(due)
+            due = [one for one, outcome in outcomes.items() if not isinstance(outcome, Wait | Done | DeleteJob | Exception)]
 
     def _crash(self) -> None:
         raise Crash
 
+    def _fail(self) -> None:
+        raise ClusterError
+
     def _other_looks(self, other: bool, one: UUID | None) -> None:
         self.one_leads = False
         if one is not None:
-            self.shells[other].look(one)
+            self.shells[other].look([one])
 
 
 def _at_work(rows: list[Request], called: Collection[UUID] = ()) -> tuple[int, Counter[str], int]:
