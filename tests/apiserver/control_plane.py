@@ -18,8 +18,9 @@ from local.servers import free_port
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 CONTROLLERS = (
-    "job-controller", "garbage-collector-controller", "namespace-controller", "serviceaccount-controller",
-    "resourcequota-controller", "disruption-controller", "ttl-after-finished-controller", "pod-garbage-collector-controller",
+    "job-controller", "deployment-controller", "replicaset-controller", "statefulset-controller", "disruption-controller",
+    "garbage-collector-controller", "namespace-controller", "serviceaccount-controller", "resourcequota-controller",
+    "persistentvolumeclaim-protection-controller", "ttl-after-finished-controller", "pod-garbage-collector-controller",
 )  # fmt: skip
 
 
