@@ -16,6 +16,7 @@ from store.models import State
 
 STOPPING = "stopping"
 LOST = Disrupted("job_lost", "the Job was gone from the cluster")
+NODE_LOST = Disrupted("node_lost", "the node that ran the pod no longer answers")
 OWNER_LOST = Disrupted("pod_lost", "the pod that had claimed the attempt is gone; the Job's other pod may not go on with it")
 STRAY = Disrupted("attempt_lost", "the request's attempt is not in the database")
 
@@ -107,12 +108,21 @@ def _remove(
     """Towards a cluster that runs nothing of the attempt; None: so it is. `finished`: nor keeps what has ended."""
     if job is not None and job.finished and not finished:
         return None
-    if job is not None:
-        return Wait(STOPPING) if job.deleting else DeleteJob(job.name)
-    if any(pod.deleted_at is None for pod in pods):
+    if job is not None and not job.deleting:
+        return DeleteJob(job.name)
+    if job is None and any(pod.deleted_at is None for pod in pods):
         return DeleteJob(attempt.job_name)
-    gone = [pod.deleted_at + limits.lost_pod for pod in pods if pod.deleted_at is not None and not pod.ended]
-    return Wait(STOPPING, max(gone)) if gone and now < max(gone) else None
+    return _gone(job, pods, now, limits, STOPPING)
+
+
+def _gone(job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits, why: str) -> Wait | None:
+    """What is told to go goes, but from a node that is dead: after a while it is taken for gone, which None says."""
+    living = [pod for pod in pods if not pod.ended]
+    if any(pod.deleted_at is None for pod in living):
+        return Wait(why)
+    told = [one.deleted_at for one in (job, *living) if one is not None and one.deleted_at is not None]
+    until = max(told) + limits.lost_pod if told else now
+    return Wait(why, until) if now < until else None
 
 
 def _follow(request: Request, attempt: Attempt, job: Job | None, pods: Sequence[Pod], now: datetime, limits: Limits) -> Action:
@@ -145,7 +155,7 @@ def _under_way(request: Request, job: Job, pods: Sequence[Pod], now: datetime, l
             publishing = (since or job.created_at) + limits.result_grace
             return Wait(None, publishing) if now < publishing else _conclude(request, verdict.of(job, pods), now, limits)
         case Job(deleting=True):
-            return Wait("the Job is being deleted")
+            return _gone(job, pods, now, limits, "the Job is being deleted") or _conclude(request, NODE_LOST, now, limits)
         case _:
             return _watch(request, job, pods, now, limits)
 
@@ -157,7 +167,7 @@ def _watch(request: Request, job: Job, pods: Sequence[Pod], now: datetime, limit
     living = [pod for pod in pods if not pod.ended]
     for pod in living:
         if pod.deleted_at is not None and now >= pod.deleted_at + limits.lost_pod:
-            return _conclude(request, Disrupted("node_lost", "the node that ran the pod no longer answers"), now, limits)
+            return _conclude(request, NODE_LOST, now, limits)
     if not pods and now < job.created_at + limits.settling:
         return Wait(None, job.created_at + limits.settling)
     if not pods:

@@ -182,7 +182,8 @@ class Job:
     attempt_id: str = ""
     conditions: tuple[Condition, ...] = ()
     suspended: bool = False
-    deleting: bool = False
+    deleted_at: datetime | None = None
+    """When its deletion was asked for; one in the foreground waits for its pods."""
     trouble: str | None = None
     """Why it has no pod, in the cluster's own words."""
 
@@ -196,8 +197,12 @@ class Job:
             attempt_id=(metadata.get("annotations") or {}).get(ATTEMPT_ID, ""),
             conditions=_conditions(status),
             suspended=bool((raw.get("spec") or {}).get("suspend")),
-            deleting=metadata.get("deletionTimestamp") is not None,
+            deleted_at=time(metadata.get("deletionTimestamp")),
         )
+
+    @property
+    def deleting(self) -> bool:
+        return self.deleted_at is not None
 
     @property
     def failed(self) -> Condition | None:

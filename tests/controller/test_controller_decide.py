@@ -103,7 +103,9 @@ class TestQueue:
     def test_no_new_attempt_while_the_old_ones_job_or_pod_is_there(self):
         request = replace(self.queued, attempt=1, waiting_reason="disrupted")
         assert verdict(raw_job(failed()), request=request) == DeleteJob(NAME)
-        assert verdict(raw_job(deletionTimestamp=at(100)), request=request) == Wait("disrupted")
+        assert verdict(raw_job(deletionTimestamp=at(0)), request=request) == Wait("disrupted", NOW + LIMITS.lost_pod)
+        told = raw_pod(runs("train"), phase="Running")
+        assert verdict(raw_job(deletionTimestamp=at(-100)), told, request=request) == Wait("disrupted"), "it is still to be told"
         assert verdict(None, raw_pod(runs("train"), phase="Running"), request=request) == DeleteJob(NAME)
         leaving = raw_pod(runs("train"), phase="Running", metadata={"deletionTimestamp": at(30)})
         assert verdict(None, leaving, request=request) == Wait("disrupted", NOW + timedelta(seconds=90))
@@ -113,6 +115,7 @@ class TestQueue:
         request = replace(self.queued, attempt=1)
         stuck = raw_pod(runs("train"), phase="Running", metadata={"deletionTimestamp": at(-61)})
         assert verdict(None, stuck, request=request) == MarkCleaned(ATTEMPT.id)
+        assert verdict(raw_job(deletionTimestamp=at(-90)), stuck, request=request) == MarkCleaned(ATTEMPT.id), "nor its Job"
 
 
 class TestSubmission:
@@ -138,7 +141,11 @@ class TestSubmission:
         assert verdict(raw_job(uid="another")).code == "job_lost"
 
     def test_job_being_deleted(self):
-        assert verdict(raw_job(deletionTimestamp=at(60))) == Wait("the Job is being deleted")
+        assert verdict(raw_job(deletionTimestamp=at(0))) == Wait("the Job is being deleted", NOW + LIMITS.lost_pod)
+
+    def test_job_being_deleted_whose_pod_is_on_a_dead_node(self):
+        stuck = raw_pod(runs("train"), phase="Running", metadata={"deletionTimestamp": at(-61)})
+        assert verdict(raw_job(deletionTimestamp=at(-90)), stuck).code == "node_lost"
 
     def test_attempt_row_missing(self):
         assert verdict(None, attempt=None) == Requeue(
@@ -286,7 +293,7 @@ class TestResult:
     def test_final_request_is_cleaned_up(self, state: State):
         request = replace(RUNNING, state=state)
         assert verdict(raw_job(complete(1)), request=request) == DeleteJob(NAME)
-        assert verdict(raw_job(deletionTimestamp=at(9)), request=request) == Wait(None)
+        assert verdict(raw_job(deletionTimestamp=at(-50)), request=request) == Wait(None, NOW + timedelta(seconds=10))
         assert verdict(None, request=request) == MarkCleaned(ATTEMPT.id)
         assert verdict(None, request=request, attempt=replace(ATTEMPT, cleaned=True)) == Done()
 
@@ -304,7 +311,7 @@ class TestCancel:
         assert verdict(raw_job(), raw_pod(runs("train"), phase="Running"), request=self.asked) == DeleteJob(NAME)
 
     def test_waits_until_job_and_pods_are_gone(self):
-        assert verdict(raw_job(deletionTimestamp=at(100)), request=self.asked) == Wait("stopping")
+        assert verdict(raw_job(deletionTimestamp=at(100)), request=self.asked) == Wait("stopping", NOW + timedelta(seconds=160))
         leaving = raw_pod(runs("train"), phase="Running", metadata={"deletionTimestamp": at(100)})
         assert verdict(None, leaving, request=self.asked) == Wait("stopping", NOW + timedelta(seconds=160))
 

@@ -234,7 +234,7 @@ class World(RuleBasedStateMachine):
         if name in one.pods:
             one.pods[name] = replace(one.pods[name], deleted_at=one.pods[name].deleted_at or self.now + GRACE)
         if name in one.jobs:
-            one.jobs[name] = replace(one.jobs[name], deleting=True)
+            one.jobs[name] = replace(one.jobs[name], deleted_at=one.jobs[name].deleted_at or self.now)
         self._gone(one, name)
 
     def _gone(self, one: One, name: str) -> None:
