@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
+from minio.error import S3Error
 from sqlalchemy.orm import Session
 
 from controller import decide, manifest, observed
@@ -245,7 +246,10 @@ class Shell:
             }  # fmt: skip
             body = "".join(json.dumps(_line(text, context), ensure_ascii=False) + "\n" for text in lines)
             key = log_key(sight.request.id, number, LOG_LAST, "controller", 0)
-            self._objects.put(key, body.encode(), "application/x-ndjson")
+            try:
+                self._objects.put(key, body.encode(), "application/x-ndjson")
+            except S3Error as error:  # one that is away is waited for; one that refuses must not hold up the outcome
+                log.error("the last lines were not kept: %s", first_line(error), extra={"request": str(sight.request.id)})
 
 
 def _needs_call(action: Action, sight: Sight) -> bool:
