@@ -14,7 +14,7 @@ from controller.errors import ClusterError
 from store import jobs, models, queue
 from store.database import Database
 
-REST = 10
+REST = 3
 """The queue rests for so many times what reading it took: a long one must not take all the time there is."""
 
 

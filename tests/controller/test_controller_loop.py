@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from controller_bench import Bench
 from local_jobs import manifest, until
+from minio.error import S3Error
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import make_url
 
@@ -61,6 +62,16 @@ def test_crashes_are_tried_three_times_and_the_last_lines_kept(bench: Bench):
         (line,) = [json.loads(text) for text in bench.objects.get(key).decode().splitlines()]
         assert (line["message"], line["attempt"], line["step"]) == ("render ends with 1", number, "render")
         assert (line["request"], line["kind"], line["level"]) == (str(request), "rendering", "error")
+
+
+def test_last_lines_that_are_refused_do_not_hold_up_the_outcome(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object) -> None:
+        raise S3Error("AccessDenied", "no", "requests", "1", "1", None)
+
+    monkeypatch.setattr(bench.objects, "put", refused)
+    bench.end_step("render", 1)
+    with bench.running(tries=1):
+        assert bench.final(bench.ask()).error_code == "crashed"
 
 
 def test_back_off_is_kept_and_told(bench: Bench):
