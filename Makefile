@@ -56,9 +56,9 @@ test-slow: dev
 test-apiserver: dev
 	@$(PYTHON) -m pytest tests/apiserver -m "apiserver and not slow" --timeout 180
 
-# KUBECONFIG names the cluster, LOAD="…" what brings images into it; IMAGES_TAG=… where they are there already.
+# KUBECONFIG names the cluster, LOAD="…" what brings images into it; IMAGES_TAG=… where they are there already. TESTS="…": some.
 test-cluster: dev
-	@LOAD="$(LOAD)" $(PYTHON) -m pytest tests/cluster -m cluster -rs --timeout 5400
+	@LOAD="$(LOAD)" $(PYTHON) -m pytest $(or $(TESTS),tests/cluster) -m cluster -rs --timeout 5400
 
 images:
 	@images/build

@@ -16,6 +16,8 @@ class Person:
     """Asks the platform at `url` for things and waits for them."""
 
     url: str
+    pause = 0.05
+    """Seconds between two looks."""
 
     def story(self) -> str:
         """What the platform said lately, for a test that waited in vain."""
@@ -27,7 +29,7 @@ class Person:
         while time.monotonic() < deadline:
             if found := condition():
                 return found
-            time.sleep(0.05)
+            time.sleep(self.pause)
         pytest.fail(f"waited {seconds} s in vain for {what}\n{self.story()}")
 
     def post(self, path: str, body: dict[str, Any], code: int = 202) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The chart and the manifests on a real API server: what it admits, what the controller may, what outlives the release."""
 
 import json
+import os
 import subprocess
 import time
 import uuid
@@ -10,10 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.charts.chart_tools import CHART, EVERYTHING, OVERLAYS, program, run
+from tests.charts.chart_tools import CHART, EVERYTHING, OVERLAYS, program, run, template
 
 Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
 WITHOUT_CRDS = "monitoring.serviceMonitor.enabled=false,monitoring.prometheusRule.enabled=false,httpRoute.enabled=false"
+CRDS = [Path(folder) for folder in os.environ.get("GENEFACE_CRDS", "").split(os.pathsep) if folder]
+"""Folders with definitions of others' resources, as their projects publish them."""
+FOREIGN = (
+    "gateway.networking.k8s.io_httproutes.yaml", "monitoring.coreos.com_servicemonitors.yaml",
+    "monitoring.coreos.com_prometheusrules.yaml",
+)  # fmt: skip
 PARTS = {"api", "controller", "migrate", "postgresql", "storage"}
 
 
@@ -59,6 +66,29 @@ def test_a_restricted_namespace_admits_every_pod(kubectl: Kubectl, helm: Kubectl
 def test_the_server_takes_everything_that_can_be_turned_on(helm: Kubectl) -> None:
     helm("install", "talk", CHART, "--values", EVERYTHING, "--set", WITHOUT_CRDS, "--dry-run=server")
     helm("install", "talk", CHART, "--values", EVERYTHING, "--set", WITHOUT_CRDS)
+
+
+@pytest.fixture
+def foreign(kubectl: Kubectl) -> Iterator[None]:
+    """The server knows HTTPRoute, ServiceMonitor and PrometheusRule."""
+    files = [next((folder / name for folder in CRDS if (folder / name).exists()), None) for name in FOREIGN]
+    if None in files:
+        pytest.skip(f"needs {', '.join(FOREIGN)} in GENEFACE_CRDS")
+    for file in files:
+        kubectl("create", "-f", file)
+        kubectl("wait", "--for=condition=Established", "-f", file, "--timeout=30s")
+    yield
+    for file in files:
+        kubectl("delete", "-f", file, "--wait=true")
+
+
+def test_the_server_takes_what_others_define(kubectl: Kubectl, restricted: str, foreign: None, tmp_path: Path) -> None:
+    """Strictly: no field that they do not know."""
+    file = tmp_path / "all.yaml"
+    file.write_text(template("--values", EVERYTHING, "--no-hooks", namespace=restricted))
+    taken = kubectl("-n", restricted, "apply", "--dry-run=server", "--validate=strict", "-f", file).stdout
+    for name in ("httproute.gateway", "servicemonitor.monitoring", "prometheusrule.monitoring"):
+        assert f"{name}." in taken
 
 
 def test_the_controller_may_do_its_work_and_no_more(kubectl: Kubectl, helm: Kubectl, restricted: str) -> None:

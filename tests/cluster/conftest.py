@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ CHART = ROOT / "charts/geneface-platform"
 PROGRAMS = Path(os.environ.get("GENEFACE_KUBE_BIN", Path.home() / ".cache/geneface-kube/bin"))
 TAG = "test"
 IMAGES = ("api", "controller", "geneface", "eval", "storage")
+STAND_IN = "tests/cluster/stand-in"
+"""Folder of the image that runs the real worker over a stand-in of the method."""
+KINDS = ("training", "rendering", "evaluation", "synthesis", "dialogue")
+SMALL = {"requests": {"cpu": "20m"}}
+OTHERS_CPU = 0.3
+"""Cores for all SMALL pods, those of an upgrade and the cluster's DNS included: on a small node a Job gets the rest."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,13 +66,15 @@ def images(kubectl: Callable[..., str]) -> str:
     load = os.environ.get("LOAD")
     if not load:
         pytest.skip("no way to bring images into the cluster: LOAD is not set (such as `kind load docker-image`)")
-    run(ROOT / "images/build", *IMAGES, env={**os.environ, "TAG": TAG, "PREFIX": "localhost/geneface-"})
-    run(*shlex.split(load), *[f"localhost/geneface-{name}:{TAG}" for name in IMAGES])
+    run(ROOT / "images/build", *IMAGES, STAND_IN, env={**os.environ, "TAG": TAG, "PREFIX": "localhost/geneface-"})
+    run(*shlex.split(load), *[f"localhost/geneface-{name}:{TAG}" for name in (*IMAGES, Path(STAND_IN).name)])
     return TAG
 
 
 class Release(Person):
     """The chart, installed; api and object storage by port-forward, as its notes say."""
+
+    pause = 0.5
 
     def __init__(self, kubectl: Callable[..., str], namespace: str, tag: str, folder: Path) -> None:
         self._kubectl, self.namespace, self.folder = kubectl, namespace, folder
@@ -78,24 +87,40 @@ class Release(Person):
                 **{name: {"repository": f"localhost/geneface-{name}", "tag": tag} for name in IMAGES},
                 "postgresql": image(os.environ.get("POSTGRESQL_IMAGE", "postgres:17")),
             },
-            "objectStorage": {"publicEndpoint": f"http://127.0.0.1:{self.storage_port}"},
+            "objectStorage": {
+                "publicEndpoint": f"http://127.0.0.1:{self.storage_port}",
+                "embedded": {"resources": SMALL},
+            },
             "gpuClasses": {"simulated": {"resource": "nvidia.com/gpu"}},
-            # A small node has 2 cores: the Jobs get most of them.
-            "api": {"settings": {"defaultGpu": "simulated"}, "resources": {"requests": {"cpu": "50m"}}},
+            "api": {"settings": {"defaultGpu": "simulated"}, "resources": SMALL},
+            "migrations": {"resources": SMALL},
+            "postgresql": {"embedded": {"resources": SMALL}},
             "controller": {
-                "resources": {"requests": {"cpu": "50m"}},
+                "resources": SMALL,
                 "settings": {
                     "stepEnvironment": {"GENEFACE_DEVICE": "cpu", "GENEFACE_VISIBLE_LABEL": "off"},
-                    "resources": {
-                        kind: {"cpu": "1", "memory": "3Gi"}
-                        for kind in ("training", "rendering", "evaluation", "synthesis", "dialogue")
-                    },
-                }
+                    "resources": {kind: {"cpu": self._left_for_a_job(), "memory": "3Gi"} for kind in KINDS},
+                },
             },
         }  # fmt: skip
 
+    def stand_in(self, seconds: float, **environment: str) -> None:
+        """Steps that take `seconds` each and need no torch."""
+        name = Path(STAND_IN).name
+        tag = self.values["images"]["geneface"]["tag"]
+        for room in ("geneface", "eval"):
+            self.values["images"][room] = image(f"localhost/geneface-{name}:{tag}")
+        settings = self.values["controller"]["settings"]
+        settings["stepEnvironment"] = {"STAND_IN_SECONDS": str(seconds), **environment}
+        settings["resources"] = {kind: {"cpu": "100m", "memory": "256Mi"} for kind in KINDS}
+
     def kubectl(self, *arguments: str, **options: Any) -> str:
         return self._kubectl("-n", self.namespace, *arguments, **options)
+
+    def _left_for_a_job(self) -> str:
+        nodes = json.loads(self.apply("get", "nodes", "-o", "json"))["items"]
+        cores = max(cpu(node["status"]["allocatable"]["cpu"]) for node in nodes)
+        return f"{round(1000 * min(cores - OTHERS_CPU, 4))}m"
 
     def apply(self, *arguments: str | Path, **options: Any) -> str:
         """kubectl without a namespace of its own."""
@@ -112,9 +137,13 @@ class Release(Person):
         self.helm("upgrade", "--install", "geneface", CHART, "-f", values, "--wait", "--timeout", "5m", *more)
         return time.monotonic() - began
 
+    def command(self, *arguments: str) -> list[str]:
+        """kubectl, for a process of its own."""
+        return [program("kubectl"), "-n", self.namespace, *arguments]
+
     def forward(self) -> None:
         for port, service, name in ((self.api_port, 80, "geneface-api"), (self.storage_port, 9000, "geneface-storage")):
-            command = [program("kubectl"), "-n", self.namespace, "port-forward", f"service/{name}", f"{port}:{service}"]
+            command = self.command("port-forward", f"service/{name}", f"{port}:{service}")
             self._forwards.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         self.wait(self._answers, 30, "the forwarded ports")
 
@@ -151,18 +180,31 @@ class Release(Person):
         return found
 
 
+def cpu(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
 def image(name: str) -> dict[str, str]:
     repository, _, tag = name.rpartition(":")
     return {"repository": repository, "tag": tag}
 
 
-@pytest.fixture
-def release(kubectl: Callable[..., str], images: str, tmp_path: Path) -> Iterator[Release]:
-    """In a namespace that enforces Pod Security `restricted`; it goes with all that is in it."""
-    namespace = f"gf-{uuid.uuid4().hex[:6]}"
-    kubectl("create", "namespace", namespace)
-    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    release = Release(kubectl, namespace, images, tmp_path)
+@contextmanager
+def namespace(kubectl: Callable[..., str], tag: str, folder: Path) -> Iterator[Release]:
+    """One that enforces Pod Security `restricted`; it goes with all that is in it."""
+    name = f"gf-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    release = Release(kubectl, name, tag, folder)
     yield release
     release.unforward()
-    kubectl("delete", "namespace", namespace, "--wait=true", "--timeout=180s")
+    kubectl("delete", "namespace", name, "--wait=false")
+    # Its last objects go half a minute later, which nobody needs to wait for.
+    release.wait(lambda: not kubectl("-n", name, "get", "pods", "-o", "name"), 180, "the end of all pods")
+
+
+@pytest.fixture
+def release(kubectl: Callable[..., str], images: str, tmp_path: Path) -> Iterator[Release]:
+    """To be installed in a namespace of its own."""
+    with namespace(kubectl, images, tmp_path) as release:
+        yield release

@@ -1,10 +1,12 @@
 """Stands in for the method in tests of the platform: the same commands, files and progress lines in seconds.
 
-STAND_IN_SECONDS: how long a command works, in ten steps; training makes a checkpoint at each.
+STAND_IN_SECONDS: how long a command works, in ten steps; training makes a checkpoint at each. What is in a video can make
+preprocessing fail: `no face`, `much memory` (2 GiB), `many lines` (50 a second until it is killed).
 """
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -37,11 +39,21 @@ def preprocess(arguments, reporter):
     content = arguments.video.read_bytes()
     if b"no face" in content:
         raise InputError("no_face_detected", "There is no face in the video.")
+    if b"much memory" in content:
+        return {"hog": len([os.urandom(1 << 24) for _ in range(128)])}
+    if b"many lines" in content:
+        talk()
     work("preprocess", reporter)
     arguments.data.mkdir(parents=True, exist_ok=True)
     (arguments.data / "frames.mp4").write_bytes(content[:1000])
     (arguments.data / "dataset.json").write_text("{}")
     return {"data": str(arguments.data)}
+
+
+def talk():
+    for number in itertools.count():
+        print(f"line {number}.", file=sys.stderr, flush=True)
+        time.sleep(0.02)
 
 
 def train(arguments, reporter):
