@@ -31,8 +31,6 @@ TICK = 0.25
 JOIN_SECONDS = 5.0
 TOGETHER = 32
 """Requests that are looked at together: few enough that none waits long for the others' calls."""
-ACTIONS = 20
-"""Actions about a request before the others have their turn."""
 RETURN = 0.5
 """Seconds until a Job whose deletion was asked for is looked at again, should no hint come."""
 AWAY_SECONDS = 1.0
@@ -105,40 +103,35 @@ class Controller:
         return True
 
     def _attend(self, due: Sequence[UUID]) -> None:
-        """Acts about each until it has to wait. A failure is the request's own: it is tried again later, the loop goes on."""
-        for _ in range(ACTIONS):
-            try:
-                with self.metrics.looks.time():
-                    outcomes = self._shell.look(due)
-            except AWAY as error:
-                self._note_away(error)
-                for request in due:
-                    self._queue.add(request, AWAY_SECONDS)
-                time.sleep(AWAY_SECONDS / 4)  # the others would find no database either
-                return
-            self._away = False
-            due = [request for request, outcome in outcomes.items() if self._goes_on(request, outcome)]
-            if not due:
-                return
-        for request in due:
-            self._queue.add(request)
+        """Does the next thing about each. A failure is the request's own: it is tried again later, the loop goes on."""
+        try:
+            with self.metrics.looks.time():
+                outcomes = self._shell.look(due)
+        except AWAY as error:
+            self._note_away(error)
+            for request in due:
+                self._queue.add(request, AWAY_SECONDS)
+            time.sleep(AWAY_SECONDS / 4)  # the others would find no database either
+            return
+        self._away = False
+        for request, outcome in outcomes.items():
+            self._plan(request, outcome)
 
-    def _goes_on(self, request: UUID, outcome: Action | Exception) -> bool:
-        """Whether more can be done about the request now; else when."""
+    def _plan(self, request: UUID, outcome: Action | Exception) -> None:
+        """When to look at the request again."""
         if isinstance(outcome, Exception):
             self._failed(request, outcome)
-            return False
+            return
         self._backoff.succeeded(request)
         match outcome:
             case Wait(until=None) | Done():
-                return False
+                pass
             case Wait(until=until):
                 self._look_again(request, until)
-                return False
             case DeleteJob():
                 self._queue.add(request, RETURN)
-                return False
-        return True
+            case _:
+                self._queue.add(request)
 
     def _failed(self, request: UUID, error: Exception) -> None:
         pause = self._backoff.failed(request)

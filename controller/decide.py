@@ -110,7 +110,7 @@ def _remove(
         return None
     if job is not None and not job.deleting:
         return DeleteJob(job.name)
-    if job is None and any(pod.deleted_at is None for pod in pods):
+    if job is None and any(pod.deleted_at is None and not pod.ended for pod in pods):
         return DeleteJob(attempt.job_name)
     return _gone(job, pods, now, limits, STOPPING)
 

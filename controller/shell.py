@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
@@ -99,7 +100,7 @@ class Shell:
         now = datetime.now(UTC)
         seen = self._observer.see(asked, now)
         sights, outcomes = self._observer.explained(seen, now - self._limits.settling)
-        writes: list[Write] = []
+        writes: dict[UUID, Write] = {}
         calls: dict[UUID, Callable[[], Write | None]] = {}
         for request in sorted(asked):  # the order in which rows are locked
             sight = sights.get(request)
@@ -113,11 +114,13 @@ class Shell:
             if _needs_call(action, sight):
                 calls[request] = partial(self._carry_out, action, sight)
             elif write := self._write_of(action, sight):
-                writes.append(write)
-        self._commit(writes)
+                writes[request] = write
+        for request, given in self._commit(writes).items():
+            if isinstance(given, models.Attempt):  # submitted: it gets its Job with the same look
+                calls[request] = partial(self._create, replace(sights[request], attempt_row=given))
         answers = self._side_by_side(calls)
-        self._commit([write for write in answers.values() if write and not isinstance(write, Exception)])
         outcomes |= {request: answer for request, answer in answers.items() if isinstance(answer, Exception)}
+        self._commit({request: answer for request, answer in answers.items() if answer and not isinstance(answer, Exception)})
         for request, outcome in outcomes.items():
             self._note(request, outcome)
         return outcomes
@@ -133,11 +136,12 @@ class Shell:
     def _decide(self, sight: Sight, now: datetime) -> Action:
         return decide.decide(sight.request, sight.attempt, sight.job, sight.pods, now, self._limits, sight.admitted)
 
-    def _commit(self, writes: Sequence[Write]) -> None:
-        if writes:
-            with self._database.begin() as session:
-                for write in writes:
-                    write(session)
+    def _commit(self, writes: Mapping[UUID, Write]) -> dict[UUID, object]:
+        """All or none. What each gave."""
+        if not writes:
+            return {}
+        with self._database.begin() as session:
+            return {request: write(session) for request, write in writes.items()}
 
     def _side_by_side(self, calls: Mapping[UUID, Callable[[], Write | None]]) -> dict[UUID, Write | Exception | None]:
         """What each gave, or what it raised. Once the cluster is found away, it is not called again."""
