@@ -79,6 +79,8 @@ class Release(Person):
     def __init__(self, kubectl: Callable[..., str], namespace: str, tag: str, folder: Path) -> None:
         self._kubectl, self.namespace, self.folder = kubectl, namespace, folder
         self._forwards: list[subprocess.Popen[bytes]] = []
+        self.storage = "geneface-storage"
+        """The object storage's Service."""
         self.api_port, self.storage_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.values = {
@@ -142,7 +144,7 @@ class Release(Person):
         return [program("kubectl"), "-n", self.namespace, *arguments]
 
     def forward(self) -> None:
-        for port, service, name in ((self.api_port, 80, "geneface-api"), (self.storage_port, 9000, "geneface-storage")):
+        for port, service, name in ((self.api_port, 80, "geneface-api"), (self.storage_port, 9000, self.storage)):
             command = self.command("port-forward", f"service/{name}", f"{port}:{service}")
             self._forwards.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         self.wait(self._answers, 30, "the forwarded ports")
