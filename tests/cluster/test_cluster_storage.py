@@ -1,6 +1,5 @@
 """The same way of a request on every object storage: servers of one's own, the embedded one, MinIO in its place."""
 
-import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -8,14 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cluster.conftest import Release, image
+from tests.cluster.conftest import Release, image, secured
 
 KEYS = {"accessKey": "somebody", "secretKey": "something-secret"}
 PASSWORD = "p4ssword"
-RESTRICTED = {
-    "allowPrivilegeEscalation": False, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}  # fmt: skip
 
 
 def minio_image() -> str:
@@ -49,8 +44,6 @@ def external(release: Release) -> None:
         POSTGRES_USER="faces", POSTGRES_PASSWORD=PASSWORD, POSTGRES_DB="faces", PGDATA="/data/pg",
     )  # fmt: skip
     serve(release, "minio", minio_image(), 9000, MINIO_ROOT_USER=KEYS["accessKey"], MINIO_ROOT_PASSWORD=KEYS["secretKey"])
-    for name in ("database", "minio"):
-        release.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
     url = f"postgresql://faces:{PASSWORD}@database.{release.namespace}.svc:5432/faces"
     release.values["postgresql"] = {"mode": "external", "external": {"url": url}}
     release.values["objectStorage"] = {
@@ -61,25 +54,9 @@ def external(release: Release) -> None:
 
 
 def serve(release: Release, name: str, server: str, port: int, **environment: str) -> None:
-    container = {
-        "name": name, "image": server, "imagePullPolicy": "IfNotPresent", "ports": [{"containerPort": port}],
-        "env": [{"name": key, "value": value} for key, value in environment.items()], "securityContext": RESTRICTED,
-        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1}, "resources": {"requests": {"cpu": "20m"}},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-    }  # fmt: skip
-    user = 999 if "postgres" in server else 10001
-    spec = {
-        "containers": [container], "volumes": [{"name": "data", "emptyDir": {}}],
-        "securityContext": {"runAsUser": user, "fsGroup": user},
-    }  # fmt: skip
-    metadata = {"name": name, "labels": {"server": name}}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    service = {
-        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
-        "spec": {"selector": metadata["labels"], "ports": [{"port": port}]},
-    }  # fmt: skip
-    for raw in (pod, service):
-        release.kubectl("create", "-f", "-", input=json.dumps(raw))
+    container = secured(name, server, port, env=[{"name": key, "value": value} for key, value in environment.items()])
+    container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    release.serve(container, port, 999 if port == 5432 else 10001, {"name": "data", "emptyDir": {}})
 
 
 @pytest.mark.parametrize(
