@@ -79,6 +79,8 @@ class Release(Person):
     def __init__(self, kubectl: Callable[..., str], namespace: str, tag: str, folder: Path) -> None:
         self._kubectl, self.namespace, self.folder = kubectl, namespace, folder
         self._forwards: list[subprocess.Popen[bytes]] = []
+        self.storage = "geneface-storage"
+        """The object storage's Service."""
         self.api_port, self.storage_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.values = {
@@ -142,7 +144,7 @@ class Release(Person):
         return [program("kubectl"), "-n", self.namespace, *arguments]
 
     def forward(self) -> None:
-        for port, service, name in ((self.api_port, 80, "geneface-api"), (self.storage_port, 9000, "geneface-storage")):
+        for port, service, name in ((self.api_port, 80, "geneface-api"), (self.storage_port, 9000, self.storage)):
             command = self.command("port-forward", f"service/{name}", f"{port}:{service}")
             self._forwards.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         self.wait(self._answers, 30, "the forwarded ports")
@@ -169,6 +171,20 @@ class Release(Person):
         pods = self.kubectl("get", "pods", "-o", "wide")
         return pods + self.kubectl("logs", "-l", "app.kubernetes.io/component=controller", "--tail=30")
 
+    def serve(self, container: dict[str, Any], port: int, user: int, volume: dict[str, Any]) -> None:
+        """A pod and a Service of the container's name; waits until it answers."""
+        name = container["name"]
+        metadata = {"name": name, "labels": {"server": name}}
+        spec = {
+            "containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 2,
+            "securityContext": {"runAsUser": user, "fsGroup": user},
+        }  # fmt: skip
+        ports = {"selector": metadata["labels"], "ports": [{"port": port}]}
+        for kind, each in (("Pod", spec), ("Service", ports)):
+            raw = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": each}
+            self.kubectl("create", "-f", "-", input=json.dumps(raw))
+        self.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
+
     def upload(self, file: Path) -> str:
         with file.open("rb") as content:
             answer = httpx.post(f"{self.url}/v1/assets", files={"file": (file.name, content)}, timeout=120)
@@ -178,6 +194,18 @@ class Release(Person):
     def jobs(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", "jobs", "-l", "geneface.io/request", "-o", "json"))["items"]
         return found
+
+
+def secured(name: str, server: str, port: int, **more: Any) -> dict[str, Any]:
+    """A container of the image `server` that Pod Security `restricted` admits."""
+    context = {
+        "allowPrivilegeEscalation": False, "runAsNonRoot": True, "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+    return {
+        "name": name, "image": server, "imagePullPolicy": "IfNotPresent", "securityContext": context,
+        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1}, "resources": SMALL, **more,
+    }  # fmt: skip
 
 
 def cpu(quantity: str) -> float:

@@ -1,7 +1,8 @@
 """Stands in for the method in tests of the platform: the same commands, files and progress lines in seconds.
 
 STAND_IN_SECONDS: how long a command works, in ten steps; training makes a checkpoint at each. What is in a video can make
-preprocessing fail: `no face`, `much memory` (2 GiB), `many lines` (50 a second until it is killed).
+preprocessing fail: `no face`, `much memory` (2 GiB), `many lines` (50 a second until it is killed); or, `which weights`, say
+what lies in GENEFACE_WEIGHTS_DIR.
 """
 
 import argparse
@@ -43,6 +44,10 @@ def preprocess(arguments, reporter):
         return {"hog": len([os.urandom(1 << 24) for _ in range(128)])}
     if b"many lines" in content:
         talk()
+    if b"which weights" in content:
+        folder = Path(os.environ["GENEFACE_WEIGHTS_DIR"])
+        reporter.message(f"weights: {sorted(str(one.relative_to(folder)) for one in folder.rglob('*') if one.is_file())}")
+        reporter.message(f"writable: {os.access(folder, os.W_OK)}")
     work("preprocess", reporter)
     arguments.data.mkdir(parents=True, exist_ok=True)
     (arguments.data / "frames.mp4").write_bytes(content[:1000])
