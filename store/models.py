@@ -94,6 +94,8 @@ class Request(Base):
         Index("requests_page", "owner", text("id DESC")),
         Index("requests_kind_page", "owner", "kind", text("id DESC")),
         Index("requests_avatar_page", "owner", "avatar", text("id DESC")),
+        Index("requests_state_page", "owner", "state", text("id DESC")),
+        Index("requests_kind_state_page", "owner", "kind", "state", text("id DESC")),
         Index("requests_open", "id", postgresql_where=text("state IN ('queued', 'submitted', 'running')")),
     )
 
