@@ -84,7 +84,7 @@ def complete(asset_id: UUID, here: Here, key: Key = None) -> Response:
     post = posting(key, f"{PATH}/{asset_id}/complete", None)
     if answer := replayed(here, post):
         return answer
-    with here.database.begin() as session:
+    with here.database.look() as session:
         asset = assets.get(session, asset_id, here.owner)
     found = _check(here, asset) if asset.state == AssetState.PENDING else None
 
@@ -101,7 +101,7 @@ def complete(asset_id: UUID, here: Here, key: Key = None) -> Response:
 def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> answers.AssetPage:
     """Newest first."""
     after = paging.after_id(cursor)
-    with here.database.begin() as session:
+    with here.database.look() as session:
         found = assets.page(session, here.owner, limit, after)
     items = [answers.of_asset(row, here.objects) for row in found[:limit]]
     return answers.AssetPage(items=items, cursor=paging.cursor(items[-1].id if len(found) > limit else None))
@@ -110,7 +110,7 @@ def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -
 @router.get(PATH + "/{asset_id}", summary="See an asset", responses=documented(refused.AssetNotFoundError))
 def one(asset_id: UUID, here: Here) -> answers.AssetAnswer:
     """With a fresh link: to put it while it is pending, to read it once it is ready."""
-    with here.database.begin() as session:
+    with here.database.look() as session:
         return answers.of_asset(assets.get(session, asset_id, here.owner), here.objects)
 
 

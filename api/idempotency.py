@@ -61,7 +61,7 @@ def replayed(platform: Platform, post: Posting) -> Response | None:
     """The first answer, if this was answered before. Raises IdempotencyKeyReusedError."""
     if post.key is None:
         return None
-    with platform.database.begin() as session:
+    with platform.database.look() as session:
         row = idempotency.find(session, platform.owner, post.key)
     return None if row is None else _replay(row, post)
 

@@ -55,7 +55,7 @@ class _Requests(Collector):
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("geneface_database_up", "1: the database answers")
         try:
-            with self._database.begin() as session:
+            with self._database.look() as session:
                 counts, age = requests.counts(session), requests.queue_age(session)
         except (DBAPIError, *AWAY) as error:
             _log.warning("no metrics from the database: %s", type(error).__name__)

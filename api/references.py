@@ -66,7 +66,7 @@ def check_unchanged(platform: Platform, references: Iterable[Reference | None]) 
     ids: list[UUID] = [one.asset for one in references if isinstance(one, AssetReference)]
     if not ids:
         return
-    with platform.database.begin() as session:
+    with platform.database.look() as session:
         found = [row for row in assets.several(session, platform.owner, ids) if row.state == AssetState.READY]
     for row in found:
         check_object(platform.objects, {"key": row.key, "size": row.size, "etag": row.etag})
