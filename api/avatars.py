@@ -20,7 +20,7 @@ NamePath = Annotated[str, Path(pattern=NAME, max_length=63)]
 def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> answers.AvatarPage:
     """By name, with their versions."""
     after = paging.after_name(cursor)
-    with here.database.begin() as session:
+    with here.database.look() as session:
         found = avatars.listed(session, here.owner, limit + 1, after)
         page = found[:limit]
         versions = avatars.versions_of(session, page)
@@ -33,7 +33,7 @@ def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -
 )
 def one(name: NamePath, here: Here) -> answers.AvatarAnswer:
     """With its versions, newest first."""
-    with here.database.begin() as session:
+    with here.database.look() as session:
         avatar = avatars.get(session, here.owner, name)
         return answers.of_avatar(avatar, avatars.versions(session, avatar))
 

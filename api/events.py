@@ -51,7 +51,7 @@ def events(
 ) -> Response:
     """The stream ends after the final event. Beside the events it tells of progress, in messages without an id."""
     after = after if last_event_id is None else last_event_id
-    with here.database.begin() as session:
+    with here.database.look() as session:
         requests.get(session, request_id, here.owner)
         if EVENT_STREAM not in accept:
             items = [answers.of_event(row) for row in requests.events(session, request_id, here.owner, after, limit)]
@@ -83,7 +83,7 @@ async def _stream(here: Platform, request_id: UUID, after: int) -> AsyncIterator
 
 
 def _look(here: Platform, request_id: UUID, after: int) -> _Look:
-    with here.database.begin() as session:
+    with here.database.look() as session:
         # The state first: a final one is committed together with its event, so that event is among those read next.
         request = requests.get(session, request_id, here.owner)
         found: list[Event] = []

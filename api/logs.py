@@ -47,7 +47,7 @@ def logs(
     attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Default: the last, and those that follow it")] = None,
 ) -> StreamingResponse:
     """The lines that the steps wrote, with request, attempt, kind, avatar and step."""
-    with here.database.begin() as session:
+    with here.database.look() as session:
         request = requests.get(session, request_id, here.owner)
     if attempt is not None and attempt > request.attempt:
         raise refused.AttemptNotFoundError(f"request {request_id} has no attempt {attempt}")
@@ -89,7 +89,7 @@ async def _follow(here: Platform, request_id: UUID, only: int | None) -> AsyncIt
 
 def _look(here: Platform, request_id: UUID, number: int, last: str | None, only: bool) -> _Look:
     # The state first: what a final request's worker has said lies there by then.
-    with here.database.begin() as session:
+    with here.database.look() as session:
         request = requests.get(session, request_id, here.owner)
         ended = {row.number for row in attempts.of_request(session, request) if row.ended_at is not None}
     final = request.state in FINAL

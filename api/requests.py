@@ -27,7 +27,7 @@ def listed(
 ) -> answers.RequestPage:
     """Newest first."""
     after = paging.after_id(cursor)
-    with here.database.begin() as session:
+    with here.database.look() as session:
         page = requests.page(session, owner=here.owner, kind=kind, state=state, avatar=avatar, limit=limit, cursor=after)
         queued = [row.id for row in page.items if row.state == State.QUEUED]
         places = queue.places(session, queued, datetime.now(UTC)) if queued else {}
@@ -58,7 +58,7 @@ def cancel(request_id: UUID, here: Here, response: Response) -> answers.RequestA
 
 
 def _seen(here: Here, request_id: UUID) -> answers.RequestAnswer:
-    with here.database.begin() as session:
+    with here.database.look() as session:
         request = requests.get(session, request_id, here.owner)
         tries = attempts.of_request(session, request)
         places = queue.places(session, [request.id], datetime.now(UTC)) if request.state == State.QUEUED else {}

@@ -1,5 +1,6 @@
 """The connection to PostgreSQL: sessions for work, one listener for hints."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -9,9 +10,11 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 CHANNEL = "geneface_requests"
 CONNECT_SECONDS = 5
@@ -19,12 +22,15 @@ STATEMENT_SECONDS = 30
 """PostgreSQL ends a statement that takes longer."""
 ANSWER_SECONDS = 35.0
 """A server that has not even ended the statement by then hangs."""
+IDLE_SECONDS = 1.0
+"""A connection that was used so recently is taken to live; if it does not, its statement fails as when PostgreSQL is away."""
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
 """What is raised while the database does not answer; it passes."""
 
 _TCP: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 """A node that is gone without a word is noticed within a minute; also by whoever only listens."""
 
+_USED = "used"
 Found = TypeVar("Found")
 
 
@@ -53,7 +59,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=CONNECT_SECONDS,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": CONNECT_SECONDS,
                 "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s",
@@ -61,12 +66,21 @@ class Database:
             },
         )
         event.listen(self.engine, "do_connect", lambda _dialect, _record, _given, named: _Driver.connect(**named))
+        event.listen(self.engine, "checkin", _note_use)
+        event.listen(self.engine, "checkout", self._ping_if_idle)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._looks = sessionmaker(self.engine.execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A session in one transaction: committed at the end, rolled back on an error."""
         with self._sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def look(self) -> Iterator[Session]:
+        """A session for reading. Each statement stands alone: the server is asked for no BEGIN and COMMIT around it."""
+        with self._looks() as session:
             yield session
 
     @contextmanager
@@ -107,7 +121,15 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
+    def _ping_if_idle(self, driver: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        used = record.info.get(_USED)
+        if used is None or time.monotonic() - used < IDLE_SECONDS:
+            return
+        try:
+            self.engine.dialect.do_ping(driver)
+        except psycopg.OperationalError as error:
+            raise InvalidatePoolError from error  # the pool then makes new connections
 
-def notify(session: Session, request_id: UUID) -> None:
-    """Says with the commit: look again at this request."""
-    session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(request_id)})
+
+def _note_use(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info[_USED] = time.monotonic()

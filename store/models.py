@@ -40,6 +40,8 @@ class State(StrEnum):
 
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 ACTIVE = (State.SUBMITTED, State.RUNNING)
+OPEN = (State.QUEUED, *ACTIVE)
+"""Asked for by these names, not as those that are not final, open requests are found by their own small index."""
 
 
 class AssetState(StrEnum):
@@ -94,6 +96,8 @@ class Request(Base):
         Index("requests_page", "owner", text("id DESC")),
         Index("requests_kind_page", "owner", "kind", text("id DESC")),
         Index("requests_avatar_page", "owner", "avatar", text("id DESC")),
+        Index("requests_state_page", "owner", "state", text("id DESC")),
+        Index("requests_kind_state_page", "owner", "kind", "state", text("id DESC")),
         Index("requests_open", "id", postgresql_where=text("state IN ('queued', 'submitted', 'running')")),
     )
 
@@ -246,7 +250,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     body_sha256: Mapped[str]
     status: Mapped[int | None]
-    """NULL while the first request with this key is in flight."""
+    """Written with the key; version 0.1.0 did so in a second statement of the same commit."""
     headers: Mapped[Json | None]
     body: Mapped[Json | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

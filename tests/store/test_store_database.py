@@ -27,6 +27,7 @@ def stopped(process: int) -> Iterator[None]:
 
 def test_a_server_that_hangs_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module._Driver, "answer_seconds", 0.5)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.0)
     database = Database(postgres_url, pool_size=1)
     started = time.monotonic()
     with pytest.raises(AWAY), database.begin() as session:

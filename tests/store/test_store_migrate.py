@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from databases import create_database
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 
 from store import ids, migrate, requests
 from store.database import Database
@@ -20,6 +20,9 @@ from store.models import Base, Kind
 
 SCHEMAS = Path(__file__).parent / "schemas"
 """Dumps of released versions' databases: `pg_dump --inserts`, without settings."""
+STATEMENTS = Path(__file__).parent / "statements"
+"""What a released version sent to PostgreSQL in the life of a training, some renderings and their deletion, one a line."""
+RELEASED = sorted(file.stem for file in SCHEMAS.glob("*.sql"))
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -80,11 +83,52 @@ def test_a_newer_schema_is_refused(empty: Database) -> None:
         migrate.upgrade(empty)
 
 
-@pytest.mark.parametrize("version", sorted(file.stem for file in SCHEMAS.glob("*.sql")))
+def released(connection: Connection, version: str) -> None:
+    connection.exec_driver_sql((SCHEMAS / f"{version}.sql").read_text())
+
+
+def live(connection: Connection, version: str) -> None:
+    """What that version does, whatever the schema is now."""
+    for statement in (STATEMENTS / f"{version}.sql").read_text().splitlines():
+        connection.exec_driver_sql(statement)
+
+
+def columns(connection: Connection) -> dict[str, list[str]]:
+    found = inspect(connection)
+    tables = [table for table in found.get_table_names() if table != "alembic_version"]
+    return {table: [column["name"] for column in found.get_columns(table)] for table in tables}
+
+
+def rows(connection: Connection, wanted: dict[str, list[str]]) -> dict[str, list[str]]:
+    queries = {table: f"SELECT {', '.join(names)} FROM {table}" for table, names in wanted.items()}  # noqa: S608
+    return {table: sorted(map(str, connection.execute(text(query)))) for table, query in queries.items()}
+
+
+@pytest.mark.parametrize("version", RELEASED)
 def test_a_released_schema_is_brought_up_to_date(empty: Database, version: str) -> None:
     with empty.engine.begin() as connection:
-        connection.exec_driver_sql((SCHEMAS / f"{version}.sql").read_text())
+        released(connection, version)
+        live(connection, version)
+        known = columns(connection)
+        before = rows(connection, known)
+    assert all(before.values()), "there is something of everything"
     migrate.upgrade(empty)
     assert migrate.current(empty) == migrate.head()
     with empty.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert rows(connection, known) == before
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_released_version_works_on_this_schema(empty: Database, version: str) -> None:
+    """During an upgrade, and after `helm rollback`."""
+    with empty.engine.begin() as connection:
+        released(connection, version)
+        live(connection, version)
+        owners = {table: ["owner"] for table in columns(connection)}
+        meant = rows(connection, owners)
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    migrate.upgrade(empty)
+    with empty.engine.begin() as connection:
+        live(connection, version)
+        assert rows(connection, owners) == meant
