@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import urllib3
@@ -20,10 +20,8 @@ from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
 from store.errors import ObjectNotRemovedError
-from store.links import Signer
 
 LINK_LIFE = timedelta(hours=1)
-LINK_SECONDS = int(LINK_LIFE.total_seconds())
 CHUNK = 1 << 20
 LOG_FOLDER = "log/"
 LOG_LAST = 99
@@ -62,6 +60,12 @@ def log_key(request: UUID, attempt: int, place: int, step: str, seq: int) -> str
     return f"{attempt_prefix(request, attempt)}{LOG_FOLDER}{place:02d}-{step}-{seq:08d}.ndjson"
 
 
+def disposition(filename: str) -> str:
+    """Content-Disposition that makes a browser save under `filename`, whatever its letters (RFC 6266, RFC 8187)."""
+    plain = "".join(letter if letter.isascii() and letter.isprintable() and letter not in '"\\%' else "_" for letter in filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
 class Readable(Protocol):
     """What can be stored as it comes."""
 
@@ -76,8 +80,7 @@ class Objects:
     def __init__(self, settings: ObjectSettings) -> None:
         self.bucket = settings.s3_bucket
         self._inner = _client(settings, settings.s3_endpoint)
-        self._inner_signer = _signer(settings, self._inner)
-        self._public_signer = _signer(settings, _client(settings, settings.s3_public_endpoint or settings.s3_endpoint))
+        self._public = _client(settings, settings.s3_public_endpoint or settings.s3_endpoint)
 
     def ensure_bucket(self) -> None:
         """Makes the bucket where it is missing."""
@@ -145,20 +148,14 @@ class Objects:
 
     def get_link(self, key: str, public: bool = False, filename: str | None = None) -> str:
         """A link to read the object for an hour; with `filename`, browsers save it under that name."""
-        return self._signer(public).link("GET", key, LINK_SECONDS, filename)
+        client = self._public if public else self._inner
+        headers = {"response-content-disposition": disposition(filename)} if filename else None
+        return str(client.presigned_get_object(self.bucket, key, LINK_LIFE, response_headers=headers))
 
     def put_link(self, key: str, public: bool = False) -> str:
         """A link to write the object within an hour."""
-        return self._signer(public).link("PUT", key, LINK_SECONDS)
-
-    def _signer(self, public: bool) -> Signer:
-        return self._public_signer if public else self._inner_signer
-
-
-def _signer(settings: ObjectSettings, client: Minio) -> Signer:
-    # How a server wants its bucket to be named (in the path, or in the host name as AWS does) is for minio to say.
-    bucket_url = client.presigned_get_object(settings.s3_bucket, "x").partition("/x?")[0]
-    return Signer(bucket_url, settings.s3_region, settings.s3_access_key, settings.s3_secret_key)
+        client = self._public if public else self._inner
+        return str(client.presigned_put_object(self.bucket, key, LINK_LIFE))
 
 
 def _client(settings: ObjectSettings, endpoint: str) -> Minio:
