@@ -93,7 +93,7 @@ class Controller:
 
     def _full_pass(self) -> bool:
         """Asks for a look at everything that needs one, of all that is open, not cleaned, or on the cluster."""
-        with self._database.begin() as session:
+        with self._database.look() as session:
             found = [*jobs.open_ids(session), *jobs.uncleaned(session)]
         found += [request for raw in self._cluster.jobs() if (request := observed.request_of(raw))]
         every = list(dict.fromkeys(found))

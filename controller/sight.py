@@ -49,7 +49,7 @@ class Observer:
 
         now: the moment that is decided for as well, so that a request is either due or not.
         """
-        with self._database.begin() as session:
+        with self._database.look() as session:
             rows = jobs.load(session, requests)
         if any(self._moves(row) for row, _ in rows.values()):
             self._stale = True
@@ -89,7 +89,7 @@ class Observer:
         if not self._stale or time.monotonic() < self._rested:
             return
         began = time.monotonic()
-        with self._database.begin() as session:
+        with self._database.look() as session:
             at_work, waiting = queue.at_work(session), queue.waiting(session, now)
         self._waiting = frozenset(one.id for one in waiting)
         self._stale = False
