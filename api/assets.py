@@ -82,9 +82,9 @@ async def create(
 def complete(asset_id: UUID, here: Here, key: Key = None) -> Response:
     """Reads the object once and checks size, sha256 and signature; what does not pass is removed, and can be put again."""
     post = posting(key, f"{PATH}/{asset_id}/complete", None)
-    if answer := replayed(here, post):
-        return answer
     with here.database.look() as session:
+        if answer := replayed(session, here, post):
+            return answer
         asset = assets.get(session, asset_id, here.owner)
     found = _check(here, asset) if asset.state == AssetState.PENDING else None
 
@@ -157,11 +157,9 @@ def _take_in(here: Platform, key: str | None, form: Form) -> Response:
     kept = False
 
     def action(session: Session) -> Answer:
-        nonlocal kept
         row = assets.get(session, pending.id, here.owner, lock=True)
         assets.complete(session, row, size=form.size, sha256=form.sha256, etag=etag, format_=format_)
         session.flush()
-        kept = True
         return Answer(201, answers.of_asset(row, here.objects), {"Location": f"{PATH}/{row.id}"})
 
     try:
@@ -173,10 +171,9 @@ def _take_in(here: Platform, key: str | None, form: Form) -> Response:
         format_ = _format(form.size, form.head)
         stat = here.objects.stat(pending.key)
         etag = "" if stat is None else stat.etag
-        return once(here, posting(key, PATH, [form.filename, form.sha256]), action)
-    except BaseException:
-        kept = False
-        raise
+        answer = once(here, posting(key, PATH, [form.filename, form.sha256]), action)
+        kept = answer.headers["Location"] == f"{PATH}/{pending.id}"
+        return answer
     finally:
         if not kept:
             _discard(here, pending.id)

@@ -1,7 +1,8 @@
 """`Idempotency-Key`: a POST that is sent again gets the first answer, and what it asks for happens once.
 
-The key is taken and the answer kept in the commit of what was asked for, so that neither is there without the other. Refusals
-are not kept: after one, the key is free.
+The answer is kept in the commit of what was asked for, so that neither is there without the other, and last: of two requests with
+one key, the second waits there for the first, undoes what it did, and gives the first one's answer. Refusals are not kept: after
+one, the key is free.
 """
 
 import json
@@ -14,7 +15,6 @@ import psycopg
 from fastapi import Header
 from fastapi.responses import Response
 from pydantic import BaseModel
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -22,9 +22,6 @@ from api.errors import IdempotencyInFlightError, IdempotencyKeyReusedError
 from api.platform import Platform
 from store import idempotency
 from store.models import IdempotencyKey
-
-WAIT = "1s"
-"""How long a second request waits for the first to end before it is told that that one is in flight."""
 
 Key = Annotated[
     str | None,
@@ -57,39 +54,45 @@ def posting(key: str | None, path: str, body: Any) -> Posting:
     return Posting(key, sha256(json.dumps([path, body], sort_keys=True).encode()).hexdigest())
 
 
-def replayed(platform: Platform, post: Posting) -> Response | None:
+def replayed(session: Session, platform: Platform, post: Posting) -> Response | None:
     """The first answer, if this was answered before. Raises IdempotencyKeyReusedError."""
-    if post.key is None:
-        return None
-    with platform.database.look() as session:
-        row = idempotency.find(session, platform.owner, post.key)
+    row = None if post.key is None else idempotency.find(session, platform.owner, post.key)
     return None if row is None else _replay(row, post)
 
 
 def once(platform: Platform, post: Posting, action: Callable[[Session], Answer]) -> Response:
     """Does `action` in one transaction with the key. Raises IdempotencyKeyReusedError, IdempotencyInFlightError."""
-    with platform.database.begin() as session:
-        row = None if post.key is None else _take(session, platform.owner, post.key, post.digest)
-        if row is not None:
-            return _replay(row, post)
-        answer = action(session)
-        body = answer.body.model_dump_json()
-        if post.key is not None:
-            # As text: jsonb would change the order of the fields, and the second answer should be the first, byte for byte.
-            idempotency.finish(session, platform.owner, post.key, answer.status, answer.headers, {"text": body})
+    try:
+        with platform.database.begin() as session:
+            answer = action(session)
+            body = answer.body.model_dump_json()
+            if post.key is not None:
+                _keep(session, platform.owner, post.key, post.digest, answer, body)
+    except _AnsweredError as error:
+        with platform.database.look() as session:
+            if first := replayed(session, platform, post):
+                return first
+        raise IdempotencyInFlightError from error
     return _response(answer.status, body, answer.headers)
 
 
-def _take(session: Session, owner: str, key: str, digest: str) -> IdempotencyKey | None:
-    session.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": WAIT})
+class _AnsweredError(Exception):
+    """Another request with the same key was faster; what this one did is undone."""
+
+
+def _keep(session: Session, owner: str, key: str, digest: str, answer: Answer, body: str) -> None:
+    # As text: jsonb would change the order of the fields, and the second answer should be the first, byte for byte.
+    row = IdempotencyKey(
+        owner=owner, key=key, body_sha256=digest, status=answer.status, headers=answer.headers, body={"text": body}
+    )
     try:
-        row = idempotency.begin(session, owner, key, digest)
+        kept = idempotency.keep(session, row)
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise IdempotencyInFlightError from error
         raise
-    session.execute(text("SELECT set_config('lock_timeout', '0', true)"))
-    return row
+    if not kept:
+        raise _AnsweredError
 
 
 def _replay(row: IdempotencyKey, post: Posting) -> Response:

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from api.bodies import AssetReference, Reference
 from api.errors import AssetChangedError, OutputNotFoundError, RequestNotReadyError, UnsupportedMediaError
-from api.platform import Platform
 from store import assets, avatars, requests
 from store.models import AssetState, AvatarVersion, Json, State
 from store.objects import Objects
@@ -58,18 +57,11 @@ def model(session: Session, owner: str, avatar: str, number: int | None) -> tupl
     return found, [Source(item, mark) for item in items]
 
 
-def check_unchanged(platform: Platform, references: Iterable[Reference | None]) -> None:
-    """Raises AssetChangedError if an object behind the references is not the one that was checked.
-
-    What has no checked object is not looked at: `resolve` says what is wrong with it.
-    """
+def checked(session: Session, owner: str, references: Iterable[Reference | None]) -> list[Json]:
+    """The objects behind the references that were checked. What has none is left out: `resolve` says what is wrong with it."""
     ids: list[UUID] = [one.asset for one in references if isinstance(one, AssetReference)]
-    if not ids:
-        return
-    with platform.database.look() as session:
-        found = [row for row in assets.several(session, platform.owner, ids) if row.state == AssetState.READY]
-    for row in found:
-        check_object(platform.objects, {"key": row.key, "size": row.size, "etag": row.etag})
+    found = assets.several(session, owner, ids) if ids else []
+    return [{"key": row.key, "size": row.size, "etag": row.etag} for row in found if row.state == AssetState.READY]
 
 
 def check_object(objects: Objects, item: Json) -> None:

@@ -122,14 +122,16 @@ def _submitted(
     submit: Callable[[Session], Request],
 ) -> Response:
     post = posting(key, path, body.model_dump(mode="json", exclude_unset=True))
-    if answer := replayed(here, post):
-        return answer
-    # Before the transaction, so that no connection is held while S3 is slow.
-    references.check_unchanged(here, media)
+    with here.database.look() as session:
+        if answer := replayed(session, here, post):
+            return answer
+        objects = references.checked(session, here.owner, media)
+    # Outside of the transaction, so that no connection is held while S3 is slow.
+    for one in objects:
+        references.check_object(here.objects, one)
 
     def action(session: Session) -> Answer:
         request = submit(session)
-        session.refresh(request)
         return Answer(202, answers.of_request(request, here, []), {"Location": f"/v1/requests/{request.id}"})
 
     return once(here, post, action)

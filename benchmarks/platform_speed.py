@@ -28,7 +28,7 @@ from controller.errors import ClusterError
 from controller.kube_api import KubeApi, Raw, namespaced
 from controller.settings import Settings
 from store import ids, jobs
-from store.database import Database, notify
+from store.database import CHANNEL, Database
 from store.models import Attempt, Kind
 
 RAMP = 100
@@ -161,7 +161,7 @@ def _bare_pace(servers: Servers, database: Database, server: Kube, count: int) -
     def ended(request: UUID) -> None:
         with database.begin() as session:
             session.execute(text("UPDATE requests SET state = 'failed' WHERE id = :id"), {"id": request})
-            notify(session, request)
+            session.execute(select(func.pg_notify(CHANNEL, str(request))))
 
     seen.on_end = ended
     hints = Hints(database, heard)

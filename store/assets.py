@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from store import ids, objects, requests
@@ -11,6 +11,10 @@ from store.errors import AssetInUseError, AssetNotFoundError, AssetNotUploadedEr
 from store.models import Asset, AssetState, Event, Removal
 
 PENDING_LIFE = timedelta(hours=24)
+
+# Made once, as in store.requests.
+_KEPT = select(Asset).where(Asset.id == bindparam("id"), Asset.owner == bindparam("owner")).with_for_update(read=True)
+_SEVERAL = select(Asset).where(Asset.owner == bindparam("owner"), Asset.id.in_(bindparam("ids", expanding=True)))
 
 
 def create(session: Session, owner: str, filename: str, size: int, sha256: str | None) -> Asset:
@@ -33,8 +37,7 @@ def get(session: Session, asset_id: UUID, owner: str, lock: bool = False) -> Ass
 
 def ready(session: Session, asset_id: UUID, owner: str) -> Asset:
     """The asset, kept from deletion until the transaction ends. Raises AssetNotFoundError, AssetNotUploadedError."""
-    query = select(Asset).where(Asset.id == asset_id, Asset.owner == owner).with_for_update(read=True)
-    asset = session.scalar(query)
+    asset = session.scalar(_KEPT, {"id": asset_id, "owner": owner})
     if asset is None:
         raise AssetNotFoundError(f"there is no asset {asset_id}")
     if asset.state != AssetState.READY:
@@ -44,7 +47,7 @@ def ready(session: Session, asset_id: UUID, owner: str) -> Asset:
 
 def several(session: Session, owner: str, asset_ids: list[UUID]) -> list[Asset]:
     """Those of the assets that are there."""
-    return list(session.scalars(select(Asset).where(Asset.owner == owner, Asset.id.in_(asset_ids))))
+    return list(session.scalars(_SEVERAL, {"owner": owner, "ids": asset_ids}))
 
 
 def complete(session: Session, asset: Asset, *, size: int, sha256: str, etag: str, format_: str) -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Integer, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -11,11 +11,21 @@ from store import requests
 from store.errors import AvatarInUseError, AvatarNotFoundError, AvatarNotReadyError, VersionNotFoundError
 from store.models import FINAL, Avatar, AvatarVersion, Dataset, Event, Json, Kind, Removal, Request
 
+# Made once, as in store.requests.
+_WANTED = AvatarVersion.version == func.coalesce(bindparam("number", type_=Integer), AvatarVersion.version)
+_VERSION = (
+    select(Avatar.id, AvatarVersion)
+    .outerjoin(AvatarVersion, (AvatarVersion.avatar_id == Avatar.id) & _WANTED)
+    .where(Avatar.owner == bindparam("owner"), Avatar.name == bindparam("name"))
+    .order_by(AvatarVersion.version.desc())
+    .limit(1)
+)
+_VERSION_KEPT = _VERSION.with_for_update(read=True, key_share=True, of=Avatar)
 
-def get(session: Session, owner: str, name: str, keep: bool = False) -> Avatar:
-    """`keep`: it cannot be deleted until the transaction ends. Raises AvatarNotFoundError."""
-    query = select(Avatar).where(Avatar.owner == owner, Avatar.name == name)
-    avatar = session.scalar(query.with_for_update(read=True, key_share=True) if keep else query)
+
+def get(session: Session, owner: str, name: str) -> Avatar:
+    """Raises AvatarNotFoundError."""
+    avatar = session.scalar(select(Avatar).where(Avatar.owner == owner, Avatar.name == name))
     if avatar is None:
         raise AvatarNotFoundError(f"there is no avatar {name!r}")
     return avatar
@@ -57,11 +67,10 @@ def version(session: Session, owner: str, name: str, number: int | None = None, 
 
     Raises AvatarNotFoundError, VersionNotFoundError, AvatarNotReadyError.
     """
-    avatar = get(session, owner, name, keep)
-    query = select(AvatarVersion).where(AvatarVersion.avatar_id == avatar.id)
-    if number is not None:
-        query = query.where(AvatarVersion.version == number)
-    found = session.scalar(query.order_by(AvatarVersion.version.desc()).limit(1))
+    row = session.execute(_VERSION_KEPT if keep else _VERSION, {"owner": owner, "name": name, "number": number}).first()
+    if row is None:
+        raise AvatarNotFoundError(f"there is no avatar {name!r}")
+    found = row[1]
     if found is None and number is not None:
         raise VersionNotFoundError(f"avatar {name!r} has no version {number}")
     if found is None:

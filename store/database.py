@@ -23,7 +23,7 @@ STATEMENT_SECONDS = 30
 ANSWER_SECONDS = 35.0
 """A server that has not even ended the statement by then hangs."""
 IDLE_SECONDS = 1.0
-"""A connection that was used so recently is taken to live; where it does not, that one statement fails as when PostgreSQL is away."""
+"""A connection that was used so recently is taken to live; if it does not, its statement fails as when PostgreSQL is away."""
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError)
 """What is raised while the database does not answer; it passes."""
 
@@ -133,8 +133,3 @@ class Database:
 
 def _note_use(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
     record.info[_USED] = time.monotonic()
-
-
-def notify(session: Session, request_id: UUID) -> None:
-    """Says with the commit: look again at this request."""
-    session.execute(text("SELECT pg_notify(:channel, :id)"), {"channel": CHANNEL, "id": str(request_id)})

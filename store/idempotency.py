@@ -2,41 +2,45 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, delete, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from store.models import IdempotencyKey
+from store.models import IdempotencyKey, Json
 
 LIFE = timedelta(hours=24)
+WAIT = "1s"
+"""How long a second request waits for the first to end."""
+
+_FIND = select(IdempotencyKey).where(
+    IdempotencyKey.owner == bindparam("owner"),
+    IdempotencyKey.key == bindparam("key"),
+    IdempotencyKey.created_at >= bindparam("since"),
+)
+_KEEP = text("""
+    INSERT INTO idempotency_keys AS old (owner, key, body_sha256, status, headers, body)
+    SELECT :owner, :key, :body_sha256, :status, :headers, :body FROM (SELECT set_config('lock_timeout', :wait, true)) AS before
+    ON CONFLICT (owner, key) DO UPDATE
+        SET (body_sha256, status, headers, body, created_at)
+            = (excluded.body_sha256, excluded.status, excluded.headers, excluded.body, excluded.created_at)
+        WHERE old.created_at < :forgotten
+    RETURNING key
+""").bindparams(bindparam("headers", type_=JSONB), bindparam("body", type_=JSONB))
 
 
 def find(session: Session, owner: str, key: str) -> IdempotencyKey | None:
     """The committed row of that key, if it is not too old."""
-    query = select(IdempotencyKey).where(IdempotencyKey.owner == owner, IdempotencyKey.key == key)
-    return session.scalar(query.where(IdempotencyKey.created_at >= datetime.now(UTC) - LIFE))
+    return session.scalar(_FIND, {"owner": owner, "key": key, "since": datetime.now(UTC) - LIFE})
 
 
-def begin(session: Session, owner: str, key: str, body_sha256: str) -> IdempotencyKey | None:
-    """None: the key is new and now held by this transaction. Otherwise the row that has it.
+def keep(session: Session, row: IdempotencyKey) -> bool:
+    """Keeps the answer, in the request's own commit. False: the key has an answer already.
 
-    A key that another open transaction holds makes this wait for its end (lock_timeout decides how long).
+    A key that another open transaction keeps makes this wait for its end, and raise OperationalError after WAIT.
     """
-    session.execute(
-        delete(IdempotencyKey).where(
-            IdempotencyKey.owner == owner, IdempotencyKey.key == key, IdempotencyKey.created_at < datetime.now(UTC) - LIFE
-        )
-    )
-    row = insert(IdempotencyKey).values(owner=owner, key=key, body_sha256=body_sha256)
-    if session.scalar(row.on_conflict_do_nothing().returning(IdempotencyKey.key)):
-        return None
-    return session.scalar(select(IdempotencyKey).where(IdempotencyKey.owner == owner, IdempotencyKey.key == key))
-
-
-def finish(session: Session, owner: str, key: str, status: int, headers: dict[str, str], body: dict[str, object]) -> None:
-    """Keeps the answer, in the request's own commit."""
-    row = session.get_one(IdempotencyKey, (owner, key))
-    row.status, row.headers, row.body = status, dict(headers), body
+    given: Json = {"owner": row.owner, "key": row.key, "body_sha256": row.body_sha256, "status": row.status}
+    given |= {"headers": row.headers, "body": row.body, "wait": WAIT, "forgotten": datetime.now(UTC) - LIFE}
+    return session.execute(_KEEP, given).first() is not None
 
 
 def sweep(session: Session) -> None:

@@ -248,7 +248,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     body_sha256: Mapped[str]
     status: Mapped[int | None]
-    """NULL while the first request with this key is in flight."""
+    """Written with the key; version 0.1.0 did so in a second statement of the same commit."""
     headers: Mapped[Json | None]
     body: Mapped[Json | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -2,19 +2,28 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, literal, select, update
+from sqlalchemy import Table, Text, bindparam, func, insert, literal, select, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from store import removals
-from store.database import notify
+from store.database import CHANNEL
 from store.errors import RequestNotFoundError
 from store.models import FINAL, Event, Json, Kind, Request, State
 
 STOPPING = "cancel_requested"
+
+# Statements that every request passes are made once: to make one takes longer than PostgreSQL does to carry it out.
+_REQUESTS, _EVENTS = cast(Table, Request.__table__), cast(Table, Event.__table__)
+_GIVEN = ("owner", "kind", "spec", "uses", "avatar", "avatar_version")
+_CREATE = select(Request).from_statement(
+    insert(_REQUESTS).values({name: bindparam(name) for name in _GIVEN}).returning(*_REQUESTS.c)
+)
+_RECORD = insert(_EVENTS).returning(func.pg_notify(CHANNEL, sql_cast(_EVENTS.c.subject, Text)))
 
 
 @dataclass(frozen=True)
@@ -39,19 +48,16 @@ def create(
 
     `spec["inputs"]` lists what the Job reads: {"name", "key", "size", "sha256"}, name = path below the work folder.
     """
-    request = Request(
-        owner=owner, kind=kind, state=State.QUEUED, spec=spec, uses=uses, avatar=avatar, avatar_version=avatar_version
-    )
-    session.add(request)
-    session.flush()
+    row = {"owner": owner, "kind": kind, "spec": spec, "uses": uses, "avatar": avatar, "avatar_version": avatar_version}
+    request: Request = session.scalars(_CREATE, row).one()
     record(session, request, "created")
     return request
 
 
 def record(session: Session, request: Request, type_: str, **data: Any) -> None:
     """Appends an event and hints at the change."""
-    session.add(Event(subject=request.id, owner=request.owner, type=type_, data={"state": request.state, **data}))
-    notify(session, request.id)
+    data = {"state": request.state, **data}
+    session.execute(_RECORD, {"subject": request.id, "owner": request.owner, "type": type_, "data": data})
 
 
 def get(session: Session, request_id: UUID, owner: str, keep: bool = False) -> Request:
@@ -81,16 +87,16 @@ def page(
     cursor: UUID | None = None,
 ) -> Page:
     """Requests older than `cursor`, at most `limit`."""
-    ids = select(Request.id).where(Request.owner == owner).order_by(Request.id.desc()).limit(limit + 1)
+    chosen = select(Request.id).where(Request.owner == owner).order_by(Request.id.desc()).limit(limit + 1)
     for column, wanted in ((Request.kind, kind), (Request.state, state), (Request.avatar, avatar)):
         if wanted is not None:
-            ids = ids.where(column == wanted)
+            chosen = chosen.where(column == wanted)
     if cursor is not None:
-        ids = ids.where(Request.id < cursor)
+        chosen = chosen.where(Request.id < cursor)
     # The ids first, from the filter's own index alone: asked for whole rows, PostgreSQL would rather run through the primary key
     # and look at each, which is slow where few of them match.
-    chosen = ids.subquery()
-    found = list(session.scalars(select(Request).join(chosen, chosen.c.id == Request.id).order_by(Request.id.desc())))
+    first = chosen.subquery()
+    found = list(session.scalars(select(Request).join(first, first.c.id == Request.id).order_by(Request.id.desc())))
     return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
@@ -135,7 +141,7 @@ def users(session: Session, owner: str, marks: list[str]) -> list[UUID]:
     query = select(Request.id).where(
         Request.owner == owner,
         Request.state.not_in(FINAL),
-        Request.uses.op("?|")(cast(literal(marks, ARRAY(Text)), ARRAY(Text))),
+        Request.uses.op("?|")(sql_cast(literal(marks, ARRAY(Text)), ARRAY(Text))),
     )
     return list(session.scalars(query))
 

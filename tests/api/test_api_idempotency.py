@@ -8,6 +8,7 @@ import httpx
 from sqlalchemy import text
 
 from store import idempotency, ids
+from store.models import IdempotencyKey
 
 CONSENT = {"statement": "I agree", "by": "Ada"}
 
@@ -50,7 +51,7 @@ def test_a_refusal_is_not_kept(platform: Any, client: httpx.Client) -> None:
 def test_in_flight(platform: Any, client: httpx.Client, running: Any) -> None:
     headers = key()
     with running.database.begin() as session:
-        idempotency.begin(session, "local", headers["Idempotency-Key"], "x")
+        assert idempotency.keep(session, IdempotencyKey(owner="local", key=headers["Idempotency-Key"], body_sha256="x"))
         answer = client.post("/v1/assets", json={"filename": "a.mp4", "size": 1}, headers=headers)
         session.rollback()
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (409, "idempotency_in_flight", "1")
