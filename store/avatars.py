@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from store import requests
 from store.errors import AvatarInUseError, AvatarNotFoundError, AvatarNotReadyError, VersionNotFoundError
-from store.models import FINAL, Avatar, AvatarVersion, Dataset, Event, Json, Kind, Removal, Request
+from store.models import OPEN, Avatar, AvatarVersion, Dataset, Event, Json, Kind, Removal, Request
 
 # Made once, as in store.requests.
 _WANTED = AvatarVersion.version == func.coalesce(bindparam("number", type_=Integer), AvatarVersion.version)
@@ -102,7 +102,7 @@ def remove(session: Session, owner: str, name: str) -> UUID:
         raise AvatarNotFoundError(f"there is no avatar {name!r}")
     its = select(Request).where(Request.owner == owner, Request.avatar == name)
     # Not locked before this: one that publishes holds its own row and waits for the avatar's.
-    in_use = list(session.scalars(its.where(Request.state.not_in(FINAL)).with_only_columns(Request.id)))
+    in_use = list(session.scalars(its.where(Request.state.in_(OPEN)).with_only_columns(Request.id)))
     gone: list[Request] = []
     if not in_use:
         gone = list(session.scalars(its.with_for_update()))

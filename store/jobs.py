@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from store import removals, requests
-from store.models import ACTIVE, FINAL, Attempt, Request, State
+from store.models import ACTIVE, OPEN, Attempt, Request, State
 
 
 def job_name(request: Request, number: int) -> str:
@@ -21,7 +21,7 @@ def job_name(request: Request, number: int) -> str:
 
 def open_ids(session: Session) -> list[UUID]:
     """Requests that are not final, oldest first."""
-    return list(session.scalars(select(Request.id).where(Request.state.not_in(FINAL)).order_by(Request.id)))
+    return list(session.scalars(select(Request.id).where(Request.state.in_(OPEN)).order_by(Request.id)))
 
 
 def uncleaned(session: Session) -> list[UUID]:

@@ -40,6 +40,8 @@ class State(StrEnum):
 
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 ACTIVE = (State.SUBMITTED, State.RUNNING)
+OPEN = (State.QUEUED, *ACTIVE)
+"""Asked for by these names, not as those that are not final, open requests are found by their own small index."""
 
 
 class AssetState(StrEnum):

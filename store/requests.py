@@ -1,5 +1,6 @@
 """A request as its owner sees it: made, listed, cancelled, with what happened to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from store import removals
 from store.database import CHANNEL
 from store.errors import RequestNotFoundError
-from store.models import FINAL, Event, Json, Kind, Request, State
+from store.models import FINAL, OPEN, Event, Json, Kind, Request, State
 
 STOPPING = "cancel_requested"
 
@@ -124,10 +125,10 @@ def events(session: Session, subject: UUID, owner: str, after: int = 0, limit: i
     return list(session.scalars(query.order_by(Event.id).limit(limit)))
 
 
-def counts(session: Session) -> dict[tuple[str, str], int]:
-    """How many requests there are, by kind and state."""
-    rows = session.execute(select(Request.kind, Request.state, func.count()).group_by(Request.kind, Request.state))
-    return {(kind, state): number for kind, state, number in rows}
+def counts(session: Session, states: Sequence[State]) -> dict[tuple[str, str], int]:
+    """How many requests there are in these states, by kind and state. Final ones take 0.15 s a million."""
+    query = select(Request.kind, Request.state, func.count()).where(Request.state.in_(states))
+    return {(kind, state): number for kind, state, number in session.execute(query.group_by(Request.kind, Request.state))}
 
 
 def queue_age(session: Session) -> float:
@@ -140,7 +141,7 @@ def users(session: Session, owner: str, marks: list[str]) -> list[UUID]:
     """Open requests that use any of `marks` (see Request.uses)."""
     query = select(Request.id).where(
         Request.owner == owner,
-        Request.state.not_in(FINAL),
+        Request.state.in_(OPEN),
         Request.uses.op("?|")(sql_cast(literal(marks, ARRAY(Text)), ARRAY(Text))),
     )
     return list(session.scalars(query))

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from api import measures
+
 
 def test_pages(platform: Any) -> None:
     made = [platform.training("ann")["id"] for _ in range(5)]
@@ -104,6 +106,17 @@ def test_operation(client: httpx.Client) -> None:
     client.request("BREW", "/healthz")
     text = client.get("/metrics").text
     assert 'method="other"' in text and "BREW" not in text, "nobody outside can make new series"
+
+
+def test_final_requests_are_counted_now_and_then(platform: Any, client: httpx.Client, monkeypatch: Any) -> None:
+    def cancelled() -> list[str]:
+        return [line for line in client.get("/metrics").text.splitlines() if 'kind="training",state="cancelled"' in line]
+
+    before = cancelled()
+    client.delete(f"/v1/requests/{platform.training('counted')['id']}")
+    assert cancelled() == before
+    monkeypatch.setattr(measures, "FINAL_SECONDS", 0.0)
+    assert cancelled() != before
 
 
 def test_the_documentation_is_served_by_ourselves(client: httpx.Client) -> None:
