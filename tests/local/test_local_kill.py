@@ -39,9 +39,9 @@ def restarted(up: Up) -> None:
     survivors = [
         process
         for process in psutil.wait_procs(old, timeout=max(0, 10 - (time.monotonic() - started)))[1]
-        if process.is_running()
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     ]
-    assert not survivors, f"left after 10 s: {[process.cmdline() for process in survivors]}"
+    assert not survivors, f"left after 10 s: {survivors}"
 
 
 def reaches(up: Up, request: str, stage: str) -> Callable[[], bool]:
