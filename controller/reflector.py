@@ -144,7 +144,7 @@ class Reflector:
         while True:
             page = self._api.call("GET", self._path, query=query)
             self._heard = time.monotonic()
-            found.update((raw["metadata"]["name"], raw) for raw in page.get("items") or ())
+            found.update((raw["metadata"]["name"], self._keep(raw)) for raw in page.get("items") or ())
             following = page["metadata"].get("continue")
             if not following:
                 break
