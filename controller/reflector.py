@@ -98,7 +98,7 @@ class Reflector:
 
     def saw(self, raw: Raw) -> None:
         """Takes in an object that a write of ours has answered with."""
-        self._put(raw)
+        self._put(self._keep(raw))
 
     def forget(self, name: str, uid: str | None = None) -> None:
         """A delete of ours has removed it: late news of it is ignored."""
@@ -144,14 +144,15 @@ class Reflector:
         while True:
             page = self._api.call("GET", self._path, query=query)
             self._heard = time.monotonic()
+            # Kept at once: ten thousand whole objects would stay in the process's memory after the list.
             found.update((raw["metadata"]["name"], self._keep(raw)) for raw in page.get("items") or ())
             following = page["metadata"].get("continue")
             if not following:
                 break
             query["continue"] = following
         version = str(page["metadata"]["resourceVersion"])
-        for raw in found.values():
-            self._put(raw)
+        for kept in found.values():
+            self._put(kept)
         for known in self.all():
             listed = found.get(known["metadata"]["name"])
             if listed is None and _number(known) <= int(version):
@@ -170,7 +171,7 @@ class Reflector:
                 raise
             self._remove(known)
         else:
-            self._put(raw, newer=True)
+            self._put(self._keep(raw), newer=True)
 
     def _follow(self) -> None:
         """One watch, from where the last one stood."""
@@ -183,7 +184,7 @@ class Reflector:
             raw = event["object"]
             match event["type"]:
                 case "ADDED" | "MODIFIED":
-                    self._put(raw)
+                    self._put(self._keep(raw))
                 case "DELETED":
                     self._remove(raw)
             self._version = raw["metadata"]["resourceVersion"]
@@ -191,8 +192,7 @@ class Reflector:
                 return
         self._heard = time.monotonic()
 
-    def _put(self, raw: Raw, newer: bool = False) -> None:
-        kept = self._keep(raw)
+    def _put(self, kept: Raw, newer: bool = False) -> None:
         name, uid = kept["metadata"]["name"], kept["metadata"]["uid"]
         with self._lock:
             known = self._objects.get(name)
