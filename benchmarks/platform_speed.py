@@ -34,6 +34,8 @@ from store.models import Attempt, Kind
 RAMP = 100
 """Jobs of the slow start, left out of the sustained rate."""
 NODES = "100"
+GOAL_RATE = 20
+"""Requests a second; a slower rate beside it shows what a machine does that is not full."""
 
 
 class Bare:
@@ -108,10 +110,15 @@ def _cleaned(database: Database) -> int:
 
 
 def latency(servers: Servers, scale: float) -> Iterator[Figure]:
-    """20 requests a second on simulated nodes: from commit to Job, and from the Job's end to the row's."""
+    """Requests at a steady rate on simulated nodes: from commit to Job, and from the Job's end to the row's."""
+    for rate in (GOAL_RATE, GOAL_RATE * 2 // 5):
+        yield from _latency(servers, scale, rate)
+
+
+def _latency(servers: Servers, scale: float, rate: int) -> Iterator[Figure]:
     with kube("--kwok", NODES) as server:
         with servers.database() as database:
-            bare = _bare_pace(servers, database, server, int(200 * scale))
+            bare = _bare_pace(servers, database, server, int(10 * rate * scale), rate)
         with controllers(servers, server) as (ours, database):
             leader = ours.start()
             wait(leader.leads, 60, "the controller to lead")
@@ -119,35 +126,38 @@ def latency(servers: Servers, scale: float) -> Iterator[Figure]:
             wait(lambda: _cleaned(database) == 100, 120, "the first Jobs")
             seen, hints = Watcher(server, ours.namespace), Hints(database)
             time.sleep(1)
-            committed = _at_pace(database, int(600 * scale))
+            committed = _at_pace(database, int(30 * rate * scale), rate)
             wait(lambda: _cleaned(database) == 100 + len(committed), 120, "all ends")
             hints.stop()
             started = [seen.made[one] - at for one, at in committed.items()]
             ended = [hints.times[one][-1] - seen.ended[one] for one in committed if one in seen.ended]
     p50, p99, final = percentile(started, 0.5), percentile(started, 0.99), percentile(ended, 0.99)
+    aim = rate == GOAL_RATE
+    slower = p50 / percentile(bare[0], 0.5), p99 / percentile(bare[0], 0.99)
     yield Figure(
-        "commit → Job seen, at 20/s", spread(started), f"bare listener that POSTs {spread(bare[0])}",
-        f"{p50 / percentile(bare[0], 0.5):.1f}, {p99 / percentile(bare[0], 0.99):.1f}", "p50 < 50 ms, p99 < 300 ms",
-        p50 < 0.05 and p99 < 0.3,
+        f"commit → Job seen, at {rate}/s", spread(started), f"bare listener that POSTs {spread(bare[0])}",
+        "{:.1f}, {:.1f}".format(*slower), "p50 < 50 ms, p99 < 300 ms" if aim else "",
+        p50 < 0.05 and p99 < 0.3 if aim else None,
     )  # fmt: skip
     yield Figure(
-        "Job end → row final, at 20/s", f"{spread(ended)} ({len(ended)} of {len(committed)} ends seen)",
-        f"bare watcher that UPDATEs {spread(bare[1])}", f"{final / percentile(bare[1], 0.99):.1f}", "p99 < 1 s", final < 1,
+        f"Job end → row final, at {rate}/s", f"{spread(ended)} ({len(ended)} of {len(committed)} ends seen)",
+        f"bare watcher that UPDATEs {spread(bare[1])}", f"{final / percentile(bare[1], 0.99):.1f}", "p99 < 1 s" if aim else "",
+        final < 1 if aim else None,
     )  # fmt: skip
 
 
-def _at_pace(database: Database, count: int, pause: float = 0.05) -> dict[UUID, float]:
+def _at_pace(database: Database, count: int, rate: int) -> dict[UUID, float]:
     """Files requests at an even pace; when each commit was through."""
     committed: dict[UUID, float] = {}
     began = time.perf_counter()
     for number in range(count):
-        time.sleep(max(0.0, began + number * pause - time.perf_counter()))
+        time.sleep(max(0.0, began + number / rate - time.perf_counter()))
         (made,) = file(database, 1)
         committed[made] = time.perf_counter()
     return committed
 
 
-def _bare_pace(servers: Servers, database: Database, server: Kube, count: int) -> tuple[list[float], list[float]]:
+def _bare_pace(servers: Servers, database: Database, server: Kube, count: int, rate: int) -> tuple[list[float], list[float]]:
     """From commit to Job, and from the Job's end to the row's, with nothing between: seconds."""
     bare = Bare(servers, database, server)
     seen = Watcher(server, bare.namespace)
@@ -166,7 +176,7 @@ def _bare_pace(servers: Servers, database: Database, server: Kube, count: int) -
     seen.on_end = ended
     hints = Hints(database, heard)
     time.sleep(1)
-    committed = _at_pace(database, count)
+    committed = _at_pace(database, count, rate)
     wait(lambda: all(len(hints.times[one]) >= 2 for one in committed), 60, "all ends")
     hints.stop()
     started = [seen.made[one] - at for one, at in committed.items()]
