@@ -6,10 +6,10 @@ import time
 import numpy as np
 import torch
 
-from geneface.person import LOWER
-from geneface.plane_model import PlaneDims
-from geneface.plane_training import PlaneTrainer, Views
+from geneface.face.person import LOWER
 from geneface.profiles import PROFILES
+from geneface.renderers.plane.model import PlaneDims
+from geneface.renderers.plane.training import PlaneTrainer, Views
 
 STEPS, FRAMES = 12, 64
 

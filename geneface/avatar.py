@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from geneface.checkpoints import Tensors
 from geneface.dataset import FILES, Dataset, write_json
-from geneface.motion_model import AudioToMotion, MotionDims
-from geneface.person import Person
-from geneface.plane_model import Plane, PlaneDims
+from geneface.face.person import Person
+from geneface.motion.model import AudioToMotion, MotionDims
+from geneface.renderers.plane.model import Plane, PlaneDims
 from media.files import written
 from steps.errors import InputError
 

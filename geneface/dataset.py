@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from geneface.geometry import Array
+from geneface.face.geometry import Array
 from media import audio
 from media.files import written
 from steps.errors import InputError

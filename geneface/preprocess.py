@@ -20,7 +20,7 @@ from geneface.dataset import (
     write_json,
 )  # fmt: skip
 from geneface.errors import video_too_short
-from geneface.framing import SIDE, SMALLEST_FACE, crop_of, face_width
+from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width
 from media import audio, faces, video
 from media.clock import FPS, SAMPLE_RATE
 from media.errors import AudioMissing, FaceMissingInFrames, FaceTooSmall, VideoMissing

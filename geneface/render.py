@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from geneface import base_frames, driving
 from geneface.avatar import Avatar
 from geneface.dataset import write_json
 from geneface.devices import device_named
-from geneface.geometry import Array
-from geneface.heat import heat_maps
-from geneface.person import pose_free
-from geneface.region import Placement, anchor, extract, grid, paste, place, visible_mask
+from geneface.face.geometry import Array
+from geneface.face.person import pose_free
+from geneface.face.region import Placement, anchor, extract, grid, paste, place, visible_mask
+from geneface.motion import driving
+from geneface.renderers import base_frames
+from geneface.renderers.plane.heat import heat_maps
 from media import audio, sheet, video
 from media.clock import FPS, SAMPLE_RATE, frame_count
 from media.errors import AudioMissing

@@ -13,14 +13,14 @@ from geneface import avatar, checkpoints, loop
 from geneface.checkpoints import Checkpoint
 from geneface.dataset import REPORT, Dataset, write_json
 from geneface.devices import device_named
-from geneface.motion_model import AudioToMotion, MotionDims
-from geneface.motion_training import MotionTrainer, Speech
-from geneface.person import COMPONENTS, Person, pose_free
-from geneface.plane_model import Plane, PlaneDims
-from geneface.plane_training import PlaneTrainer, Views, unpack_regions
+from geneface.face.person import COMPONENTS, Person, pose_free
+from geneface.face.region import anchor, place
+from geneface.motion.model import AudioToMotion, MotionDims
+from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import Profile
-from geneface.region import anchor, place
-from geneface.sound import AudioFeatures, features_named
+from geneface.renderers.plane.model import Plane, PlaneDims
+from geneface.renderers.plane.training import PlaneTrainer, Views, unpack_regions
+from geneface.sound.features import AudioFeatures, features_named
 from media.clock import FPS, SAMPLE_RATE
 from steps.errors import InputError
 from steps.progress import Reporter

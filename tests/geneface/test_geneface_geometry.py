@@ -2,7 +2,8 @@ import numpy as np
 import torch
 from geneface_person import landmarks, shape, signal
 
-from geneface import geometry, heat, person, region
+from geneface.face import geometry, person, region
+from geneface.renderers.plane import heat
 from media.mouth import BONY
 
 

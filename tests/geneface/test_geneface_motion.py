@@ -3,7 +3,10 @@ import pytest
 import torch
 from geneface_person import landmarks, signal
 
-from geneface import motion_model, motion_training, person, postnet
+from geneface.face import person
+from geneface.motion import model as motion_model
+from geneface.motion import postnet
+from geneface.motion import training as motion_training
 from geneface.profiles import MotionTraining
 
 

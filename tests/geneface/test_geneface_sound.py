@@ -3,7 +3,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from geneface import sound, whisper
+from geneface.sound import features as sound
+from geneface.sound import whisper
 from steps.errors import InputError
 
 

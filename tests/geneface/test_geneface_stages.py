@@ -10,12 +10,13 @@ import pytest
 import torch
 from geneface_person import signal, sound, write_dataset
 
-from geneface import avatar, base_frames, checkpoints, preprocess, render, train
+from geneface import avatar, checkpoints, preprocess, render, train
 from geneface.__main__ import main
 from geneface.avatar import Avatar
-from geneface.framing import crop_of
-from geneface.person import aperture
+from geneface.face.framing import crop_of
+from geneface.face.person import aperture
 from geneface.profiles import PROFILES
+from geneface.renderers import base_frames
 from media import audio, video
 from media.errors import AudioSilent, FaceMissingInFrames
 from media.faces import Survey

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from geneface.geometry import Array, Pose, median_shape, similarity
+from geneface.face.geometry import Array, Pose, median_shape, similarity
 from media.mesh import MESH_TO_68
 from media.mouth import BONY
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geneface.geometry import Array
-from geneface.heat import heat_maps
-from geneface.losses import picture_loss
-from geneface.plane_model import Plane, PlaneDims
+from geneface.face.geometry import Array
+from geneface.face.region import Placement, depth, extract, grid, visible_mask
 from geneface.profiles import RendererTraining
-from geneface.region import Placement, depth, extract, grid, visible_mask
+from geneface.renderers.losses import picture_loss
+from geneface.renderers.plane.heat import heat_maps
+from geneface.renderers.plane.model import Plane, PlaneDims
 from media import video
 from steps.program import check_stop
 from steps.progress import Reporter

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geneface.geometry import Array, Pose
+from geneface.face.geometry import Array, Pose
 
 CENTRE_POINTS = (2, 152)
 """Mesh points under the nose and of the chin: the region is centred between them, a little lower."""

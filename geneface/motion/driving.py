@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from geneface.avatar import Avatar
-from geneface.geometry import Array
-from geneface.person import aperture, pose_free
-from geneface.postnet import guard
-from geneface.sound import features_named
+from geneface.face.geometry import Array
+from geneface.face.person import aperture, pose_free
+from geneface.motion.postnet import guard
+from geneface.sound.features import features_named
 from steps.errors import InputError
 
 TEMPERATURE = 0.2

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geneface.geometry import Array
-from geneface.motion_model import STRIDE, AudioToMotion, MotionDims, stacked
+from geneface.face.geometry import Array
+from geneface.motion.model import STRIDE, AudioToMotion, MotionDims, stacked
 from geneface.profiles import MotionTraining
 
 FOLDS = 8

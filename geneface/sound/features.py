@@ -1,14 +1,14 @@
 """Speech features behind one port, 50 a second: exactly two for each video frame.
 
 `mel` is always there: 80 log-mel bands, window 25 ms, hop 320 samples at 16 kHz (HTK mel scale, 60-7,600 Hz), its loudness
-levelled over the utterance. `whisper` is the encoder of Whisper-base when its weights are there (geneface/whisper.py).
+levelled over the utterance. `whisper` is the encoder of Whisper-base when its weights are there (geneface/sound/whisper.py).
 """
 
 from typing import Protocol
 
 import numpy as np
 
-from geneface.geometry import Array
+from geneface.face.geometry import Array
 from media.clock import SAMPLE_RATE, frame_count
 from steps.errors import InputError
 
@@ -45,7 +45,7 @@ def features_named(name: str) -> AudioFeatures:
     if name == "mel":
         return Mel()
     if name == "whisper":
-        from geneface.whisper import Whisper  # noqa: PLC0415 - only who asks for it loads its weights
+        from geneface.sound.whisper import Whisper  # noqa: PLC0415 - only who asks for it loads its weights
 
         return Whisper.load()
     raise InputError(

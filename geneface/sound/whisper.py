@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geneface.geometry import Array
+from geneface.face.geometry import Array
 from media.clock import frame_count
 from steps import weights
 from steps.errors import InputError

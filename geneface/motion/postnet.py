@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from geneface.geometry import Array
-from geneface.person import Person, aperture
+from geneface.face.geometry import Array
+from geneface.face.person import Person, aperture
 from media.audio import loudness
 
 SPREAD_RANGE = (0.8, 1.25)

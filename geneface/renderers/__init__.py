@@ -1,0 +1,1 @@
+"""Motion to pixels: renderers behind one protocol."""

@@ -1,0 +1,1 @@
+"""The default renderer: the lower face, drawn in canonical planes and pasted on the source frame."""

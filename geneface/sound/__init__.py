@@ -1,0 +1,1 @@
+"""Speech as numbers, 50 a second, behind one port (`features.AudioFeatures`)."""
