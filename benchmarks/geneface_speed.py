@@ -7,21 +7,21 @@ import numpy as np
 import torch
 
 from geneface.face.person import LOWER
-from geneface.profiles import PROFILES
 from geneface.renderers.plane.model import PlaneDims
-from geneface.renderers.plane.training import PlaneTrainer, Views
+from geneface.renderers.plane.renderer import PROFILES
+from geneface.renderers.plane.training import PlaneTrainer, Seen
 
 STEPS, FRAMES = 12, 64
 
 
 def measure(name: str) -> str:
     """One line: training steps and drawn regions a second."""
-    settings, rng = PROFILES[name].renderer, np.random.default_rng(0)
+    settings, rng = PROFILES[name], np.random.default_rng(0)
     regions = rng.integers(0, 255, (FRAMES, 3, settings.size, settings.size), np.uint8)
     points = rng.uniform(-0.5, 0.5, (FRAMES, 68, 2)).astype(np.float32)
     motion = rng.normal(size=(FRAMES, 3 * len(LOWER))).astype(np.float32)
     dims = PlaneDims(settings.size, settings.widths)
-    trainer = PlaneTrainer(Views(regions, points, motion), dims, settings, torch.device("cpu"))
+    trainer = PlaneTrainer(Seen(regions, points, motion), dims, settings, torch.device("cpu"))
     for step in range(STEPS + 2):
         if step == 2:
             began = time.perf_counter()

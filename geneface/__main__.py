@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, required=True, help="folder for the model")
     add.add_argument("--profile", choices=PROFILES, default="quick")
     add.add_argument("--epochs", type=int, help="passes over the training frames, instead of the profile's")
+    add.add_argument("--renderer", default="plane", help="plane")
     add.add_argument("--device", default="auto", help="auto, cpu or cuda")
     add.add_argument("--seed", type=int, default=0)
     add.add_argument("--audio_features", choices=("mel", "whisper"), help="instead of the profile's")
@@ -50,7 +51,9 @@ def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
     if options.command == "train":
         from geneface import train  # noqa: PLC0415
 
-        wanted = train.Options(PROFILES[options.profile], options.epochs, options.device, options.seed, options.audio_features)
+        wanted = train.Options(
+            PROFILES[options.profile], options.epochs, options.device, options.seed, options.audio_features, options.renderer
+        )
         return train.train(options.data, options.out, wanted, reporter)
     from geneface import render  # noqa: PLC0415
 

@@ -15,11 +15,11 @@ from geneface.checkpoints import Tensors
 from geneface.dataset import FILES, Dataset, write_json
 from geneface.face.person import Person
 from geneface.motion.model import AudioToMotion, MotionDims
-from geneface.renderers.plane.model import Plane, PlaneDims
+from geneface.renderers import Renderer, named
 from media.files import written
 from steps.errors import InputError
 
-VERSION = 2
+VERSION = 3
 """Rises whenever a model trained before would be drawn wrongly."""
 MANIFEST = "model.json"
 
@@ -31,7 +31,7 @@ class Avatar:
     dataset: Dataset
     person: Person
     motion: AudioToMotion
-    plane: Plane
+    renderer: Renderer
     manifest: dict[str, Any]
 
     @classmethod
@@ -47,14 +47,14 @@ class Avatar:
             )
         try:
             motion = AudioToMotion(MotionDims(**manifest["motion"]))
-            plane = Plane(PlaneDims(**{**manifest["plane"], "widths": tuple(manifest["plane"]["widths"])}))
             motion.load_state_dict(load_file(folder / "motion.safetensors"))
-            plane.load_state_dict(load_file(folder / "plane.safetensors"))
             person = Person.from_tensors(load_file(folder / "person.safetensors"))
+            kind = named(manifest["renderer"]["name"])
+            drawn = {stage: load_file(folder / f"{stage}.safetensors") for stage in kind.stages}
+            renderer = kind.load(manifest["renderer"]["dims"], drawn, person, device)
         except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError("model_incomplete", f"{folder} is not a whole model: {error}") from error
-        plane = plane.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        return cls(Dataset.load(folder), person, motion.eval().requires_grad_(False), plane, manifest)
+        return cls(Dataset.load(folder), person, motion.eval().requires_grad_(False), renderer, manifest)
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
@@ -66,16 +66,18 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
-def save(folder: Path, dataset: Dataset, person: Person, motion: AudioToMotion, plane: Plane, plan: dict[str, Any]) -> None:
-    """Writes a finished model; its manifest last."""
+def save(
+    folder: Path, dataset: Dataset, person: Person, motion: AudioToMotion, renderer: dict[str, Any], drawn: dict[str, Tensors],
+    plan: dict[str, Any],
+) -> None:  # fmt: skip
+    """Writes a finished model, its manifest last; `renderer` is {"name", "dims"}, `drawn` the tensors of its stages."""
     for name in FILES:
         _link(dataset.folder / name, folder / name)
-    parts: dict[str, Tensors] = {"person": person.tensors(), "motion": motion.state_dict(), "plane": plane.state_dict()}
+    parts: dict[str, Tensors] = {"person": person.tensors(), "motion": motion.state_dict(), **drawn}
     for name, tensors in parts.items():
         with written(folder / f"{name}.safetensors") as partial:
             save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial)
-    manifest = {"version": VERSION, "plan": plan, "motion": asdict(motion.dims), "plane": asdict(plane.dims)}
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, {"version": VERSION, "plan": plan, "motion": asdict(motion.dims), "renderer": renderer})
 
 
 def _link(source: Path, target: Path) -> None:

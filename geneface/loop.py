@@ -41,6 +41,10 @@ class Trained(Protocol):
         """The loss of one batch drawn with `rng`."""
         ...
 
+    def conclude(self) -> dict[str, Any]:
+        """Called once after the last step; returns what a report says about the network."""
+        ...
+
 
 @dataclass(frozen=True)
 class Place:

@@ -2,12 +2,8 @@
 a busy machine.
 """
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-from steps.errors import InputError
-
-MAX_EPOCHS = 100_000
 MOTIONS = ("truth", "predicted", "constant", "swap")
 """What can drive a held-out rendering."""
 
@@ -24,48 +20,20 @@ class MotionTraining:
 
 
 @dataclass(frozen=True)
-class RendererTraining:
-    """Motion to pixels."""
-
-    steps: int
-    size: int
-    """Side of the region of interest in pixels, a multiple of 16."""
-    widths: tuple[int, ...]
-    batch: int = 8
-    learning_rate: float = 3e-3
-
-
-@dataclass(frozen=True)
 class Profile:
-    """One row of the table below."""
+    """One row of the table below; each renderer has a training of its own for it (renderers/*/renderer.py)."""
 
     name: str
     audio: str
-    """`mel`, or `best`: Whisper's encoder when its weights are there, otherwise mel."""
+    """`mel`, or `best`: the best features whose weights are there."""
     motion: MotionTraining
-    renderer: RendererTraining
-
-    def with_epochs(self, epochs: int | None, frames: int) -> "Profile":
-        """The same with the renderer trained for `epochs` passes over `frames` frames. Raises InputError `epochs_invalid`."""
-        if epochs is None:
-            return self
-        if not 1 <= epochs <= MAX_EPOCHS:
-            raise InputError("epochs_invalid", f"epochs must be 1 to {MAX_EPOCHS:,}, not {epochs}.")
-        steps = epochs * -(-frames // self.renderer.batch)
-        return replace(self, renderer=replace(self.renderer, steps=steps))
-
-    def described(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", "mel", MotionTraining(150), RendererTraining(600, 128, (24, 48, 96, 128))),
-        Profile("cpu", "best", MotionTraining(150), RendererTraining(1800, 160, (32, 64, 96, 128))),
-        Profile(
-            "gpu", "best", MotionTraining(300), RendererTraining(12_000, 256, (64, 96, 128, 192), batch=16, learning_rate=2e-3)
-        ),
+        Profile("quick", "mel", MotionTraining(150)),
+        Profile("cpu", "best", MotionTraining(150)),
+        Profile("gpu", "best", MotionTraining(300)),
     )
 }

@@ -10,17 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from geneface.avatar import Avatar
 from geneface.dataset import write_json
 from geneface.devices import device_named
 from geneface.face.geometry import Array
 from geneface.face.person import pose_free
-from geneface.face.region import Placement, anchor, extract, grid, paste, place, visible_mask
 from geneface.motion import driving
-from geneface.renderers import base_frames
-from geneface.renderers.plane.heat import heat_maps
+from geneface.renderers import Views, base_frames
+from geneface.renderers.compose import paste
 from media import audio, sheet, video
 from media.clock import FPS, SAMPLE_RATE, frame_count
 from media.errors import AudioMissing
@@ -89,7 +87,7 @@ def _film(
             writer.write(frame)
     report = {
         "video": str(out), "frames": count, "seconds": count / FPS, "size": size, "pasted_back": True, "visible_label": label,
-        "renderer": "plane", **scene.notes,
+        "renderer": loaded.renderer.name, **scene.notes,
     }  # fmt: skip
     write_json(out.with_name(f"{out.stem}.report.json"), report)
     return report
@@ -98,33 +96,12 @@ def _film(
 def drawn(loaded: Avatar, scene: Scene) -> Iterator[np.ndarray]:
     """The finished frames, uint8 [H, W, 3], one after the other; holds one batch of them at a time."""
     pose, _ = pose_free(loaded.dataset.points, loaded.person.shape)
-    steady = pose.smoothed()[scene.numbers]
-    placement = place(steady, anchor(loaded.person.shape))
-    points = placement.to_region(steady.project(loaded.person.motion(scene.lower))[..., :2])
+    views = Views(pose.smoothed()[scene.numbers], scene.lower)
     pictures = base_frames.read(loaded.dataset.frames, scene.numbers)
-    painter = _Painter(loaded)
-    for start in range(0, len(scene.numbers), BATCH):
-        part = slice(start, start + BATCH)
-        frames = [frame for _, frame in zip(range(len(scene.numbers[part])), pictures, strict=False)]
-        yield from painter.paint(np.stack(frames), placement[part], points[part], scene.lower[part])
-
-
-class _Painter:
-    """The renderer with what it needs for every batch."""
-
-    def __init__(self, loaded: Avatar) -> None:
-        self.plane, size = loaded.plane, loaded.plane.dims.size
-        self.device = next(loaded.plane.parameters()).device
-        self.visible, self.coordinates = visible_mask(size).to(self.device), grid(size // 2).to(self.device)
-
-    @torch.inference_mode()
-    def paint(self, frames: np.ndarray, placement: Placement, points: Array, lower: Array) -> Iterator[np.ndarray]:
-        regions = extract(torch.from_numpy(frames), placement, self.plane.dims.size).to(self.device) / 255
-        heat = heat_maps(torch.from_numpy(points).to(self.device), self.coordinates)
-        surroundings = (regions - self.plane.mean_picture) * self.visible
-        pictures = self.plane(surroundings, heat, torch.from_numpy(lower).to(self.device)).float().cpu()
-        for i, frame in enumerate(frames):
-            yield paste(frame, pictures[i : i + 1], placement[i : i + 1])
+    for start in range(0, len(views), BATCH):
+        part = views[start : start + BATCH]
+        frames = np.stack([frame for _, frame in zip(range(len(part)), pictures, strict=False)])
+        yield from paste(frames, loaded.renderer.layer(part, frames))
 
 
 def _copy(frames: Path, numbers: np.ndarray, sound: Array, out: Path) -> None:

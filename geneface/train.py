@@ -10,22 +10,20 @@ from typing import Any
 import torch
 
 from geneface import avatar, checkpoints, loop
-from geneface.checkpoints import Checkpoint
+from geneface.checkpoints import Checkpoint, Tensors
 from geneface.dataset import REPORT, Dataset, write_json
 from geneface.devices import device_named
 from geneface.face.person import COMPONENTS, Person, pose_free
-from geneface.face.region import anchor, place
+from geneface.loop import Trained
 from geneface.motion.model import AudioToMotion, MotionDims
 from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import Profile
-from geneface.renderers.plane.model import Plane, PlaneDims
-from geneface.renderers.plane.training import PlaneTrainer, Views, unpack_regions
+from geneface.renderers import Material, Renderer, Settings, Views, named
 from geneface.sound.features import AudioFeatures, features_named
 from media.clock import FPS, SAMPLE_RATE
 from steps.errors import InputError
 from steps.progress import Reporter
 
-STAGES = (MotionTrainer.name, PlaneTrainer.name)
 CHECKPOINTS = "checkpoints"
 WORK = "work"
 NARROW_CONTEXT, WIDE_CONTEXT, WIDE = 3, 5, 128
@@ -41,19 +39,23 @@ class Options:
     device: str = "auto"
     seed: int = 0
     audio: str | None = None
+    renderer: str = "plane"
+    settings: Settings | None = None
+    """Instead of those that the renderer has for the profile."""
 
 
 def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[str, Any]:
-    """Trains both networks and writes the model to `out`. Returns the report.
+    """Trains audio-to-motion and the renderer, and writes the model to `out`. Returns the report.
 
-    Raises InputError (`epochs_invalid`, `dataset_incomplete`, `weights_missing`, `device_unavailable`), StoppedError,
-    TryAgainError.
+    Raises InputError (`epochs_invalid`, `dataset_incomplete`, `weights_missing`, `device_unavailable`, `renderer_unknown`),
+    StoppedError, TryAgainError.
     """
     dataset = Dataset.load(data)
-    profile = options.profile.with_epochs(options.epochs, dataset.trained)
+    kind = named(options.renderer)
+    settings = (options.settings or kind.settings(options.profile.name)).with_epochs(options.epochs, dataset.trained)
     device = device_named(options.device)
-    features, fallback = choose_features(options.audio or profile.audio)
-    plan = plan_of(dataset, profile, options.seed, features)
+    features, fallback = choose_features(options.audio or options.profile.audio)
+    plan = plan_of(dataset, options.profile, kind.name, settings, options.seed, features)
     finished = avatar.manifest_of(out)
     if finished and finished.get("plan") == plan:
         reporter.message(f"{out} holds this model already")
@@ -61,88 +63,96 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
         return {"model": str(out), "unchanged": True}
     out.mkdir(parents=True, exist_ok=True)
     (out / avatar.MANIFEST).unlink(missing_ok=True)
-    resumed = _resumable(out / CHECKPOINTS, plan, reporter)
+    resumed = _resumable(out / CHECKPOINTS, (MotionTrainer.name, *kind.stages), plan, reporter)
     if fallback:
         reporter.message(fallback, level="warning")
-    training = _Training(dataset, profile, device, features, plan, out, options.seed, resumed, reporter)
+    training = _Training(dataset, options, kind, settings, device, features, plan, out, resumed, reporter)
     report = {**training.run(), "fallbacks": [fallback] if fallback else []}
     write_json(out / REPORT, report)
-    avatar.save(out, dataset, training.person, training.motion, training.plane, plan)
+    described = {"name": kind.name, "dims": training.dims}
+    avatar.save(out, dataset, training.person, training.motion, described, training.done, plan)
     _clean(out)
     return {"model": str(out), **report}
 
 
 class _Training:
-    """The two trainings one after the other, over one person's numbers."""
+    """The stages one after the other, over one person's numbers."""
 
     motion: AudioToMotion
-    plane: Plane
 
     def __init__(
-        self, dataset: Dataset, profile: Profile, device: torch.device, features: AudioFeatures, plan: dict[str, Any], out: Path,
-        seed: int, resumed: Checkpoint | None, reporter: Reporter,
+        self, dataset: Dataset, options: Options, kind: type[Renderer], settings: Settings, device: torch.device,
+        features: AudioFeatures, plan: dict[str, Any], out: Path, resumed: Checkpoint | None, reporter: Reporter,
     ) -> None:  # fmt: skip
-        self.dataset, self.profile, self.device, self.features = dataset, profile, device, features
-        self.plan, self.out, self.seed, self.resumed, self.reporter = plan, out, seed, resumed, reporter
+        self.dataset, self.options, self.kind, self.settings = dataset, options, kind, settings
+        self.device, self.features, self.plan, self.out = device, features, plan, out
+        self.resumed, self.reporter = resumed, reporter
         points = dataset.points[: dataset.trained]
         self.person = Person.of(points)
         pose, motion = pose_free(points, self.person.shape)
-        self.pose, self.truth = pose.smoothed(), motion
-        self.lower = self.person.lower(motion)
+        self.views = Views(pose.smoothed(), self.person.lower(motion))
+        self.dims = kind.dims_of(self.person, settings, dataset.size)
+        self.reports: dict[str, dict[str, Any]] = dict(resumed.state["reports"]) if resumed else {}
+        self.done: dict[str, Tensors] = {}
 
     def run(self) -> dict[str, Any]:
-        """Both stages. Returns the report."""
-        torch.manual_seed(self.seed)
-        motion_report = self._train_motion()
-        torch.manual_seed(self.seed + 1)
-        plane_report = self._train_plane(motion_report)
+        """All stages. Returns the report."""
+        self._train_motion()
+        for stage in self.kind.stages:
+            self._train_stage(stage)
         return {
-            "profile": self.profile.name, "seed": self.seed, "device": str(self.device), "audio_features": self.features.name,
-            "frames_trained": self.dataset.trained, "frames_held_out": len(self.dataset) - self.dataset.trained,
-            "threads": torch.get_num_threads(), "torch": torch.__version__, "motion": motion_report, "plane": plane_report,
+            "profile": self.options.profile.name, "renderer": self.kind.name, "seed": self.options.seed,
+            "device": str(self.device), "audio_features": self.features.name, "frames_trained": self.dataset.trained,
+            "frames_held_out": len(self.dataset) - self.dataset.trained, "threads": torch.get_num_threads(),
+            "torch": torch.__version__, **self.reports,
         }  # fmt: skip
 
-    def _train_motion(self) -> dict[str, Any]:
+    def _train_motion(self) -> None:
+        name = MotionTrainer.name
         context = NARROW_CONTEXT if self.features.dim > WIDE else WIDE_CONTEXT
         dims = MotionDims(self.features.name, self.features.dim, context, COMPONENTS)
-        if self.resumed and self.resumed.stage == PlaneTrainer.name:
+        torch.manual_seed(self.options.seed)
+        if self.resumed and self.resumed.stage != name:
             self.motion = AudioToMotion(dims).eval()
-            self.motion.load_state_dict(self.resumed.groups[MotionTrainer.name])
-            return dict(self.resumed.state["motion_report"])
+            self.motion.load_state_dict(self.resumed.groups[name])
+            return
         self.reporter.progress("audio features", 0, 1)
         sound = self.dataset.sound()[: self.dataset.trained * SAMPLE_RATE // FPS]
         heard = self.features(sound)[: 2 * self.dataset.trained]
         self.reporter.progress("audio features", 1, 1)
-        trainer = MotionTrainer(Speech(heard, self.person.coefficients(self.lower)), dims, self.profile.motion, self.device)
-        place_ = loop.Place(self.out / CHECKPOINTS, {"plan": self.plan}, {})
-        report = loop.train(trainer, place_, self.reporter, self.seed, self.resumed)
-        report |= trainer.conclude()
+        speech = Speech(heard, self.person.coefficients(self.views.lower))
+        trainer = MotionTrainer(speech, dims, self.options.profile.motion, self.device)
+        self.reports[name] = self._trained(trainer, {})
         self.motion = trainer.model.cpu().eval()
-        return report
 
-    def _train_plane(self, motion_report: dict[str, Any]) -> dict[str, Any]:
-        settings = self.profile.renderer
-        placement = place(self.pose, anchor(self.person.shape))
-        points = placement.to_region(self.pose.project(self.person.motion(self.lower))[..., :2])
-        (self.out / WORK).mkdir(exist_ok=True)
-        store = self.out / WORK / f"regions-{settings.size}-{_digest(self.plan['dataset'])}.npy"
-        regions = unpack_regions(self.dataset.frames, placement, settings.size, store, self.reporter)
-        dims = PlaneDims(settings.size, settings.widths, motion=self.lower.shape[1])
-        trainer = PlaneTrainer(Views(regions, points, self.lower), dims, settings, self.device)
-        state = {"plan": self.plan, "motion_report": motion_report}
-        place_ = loop.Place(self.out / CHECKPOINTS, state, {MotionTrainer.name: self.motion.state_dict()})
-        report = loop.train(trainer, place_, self.reporter, self.seed, self.resumed)
-        report |= trainer.conclude()
-        self.plane = trainer.model.eval()
-        return report
+    def _train_stage(self, stage: str) -> None:
+        order = self.kind.stages
+        if self.resumed and self.resumed.stage in order[order.index(stage) + 1 :]:
+            self.done[stage] = self.resumed.groups[stage]
+            return
+        torch.manual_seed(self.options.seed + 1 + order.index(stage))
+        work = self.out / WORK / _digest(self.plan["dataset"])
+        work.mkdir(parents=True, exist_ok=True)
+        material = Material(self.dataset, self.person, self.views, work, self.device, self.reporter)
+        trainer = self.kind.trainer(stage, material, self.settings, self.dims, self.done)
+        self.reports[stage] = self._trained(trainer, {MotionTrainer.name: self.motion.state_dict(), **self.done})
+        self.done[stage] = {key: value.detach().cpu() for key, value in trainer.model.state_dict().items()}
+
+    def _trained(self, trainer: MotionTrainer | Trained, groups: dict[str, Tensors]) -> dict[str, Any]:
+        state = {"plan": self.plan, "reports": self.reports}
+        place = loop.Place(self.out / CHECKPOINTS, state, groups)
+        report = loop.train(trainer, place, self.reporter, self.options.seed, self.resumed)
+        return {**report, **trainer.conclude()}
 
 
-def plan_of(dataset: Dataset, profile: Profile, seed: int, features: AudioFeatures) -> dict[str, Any]:
+def plan_of(
+    dataset: Dataset, profile: Profile, renderer: str, settings: Settings, seed: int, features: AudioFeatures
+) -> dict[str, Any]:
     """All that decides what a training becomes: a checkpoint of another plan is not gone on from."""
     account = dataset.account
     return {
-        "version": avatar.VERSION, "profile": {**profile.described(), "renderer": _plain(asdict(profile.renderer))}, "seed": seed,
-        "audio": {"name": features.name, "dim": features.dim},
+        "version": avatar.VERSION, "motion": _plain(asdict(profile.motion)), "renderer": {"name": renderer,
+        **_plain(asdict(settings))}, "seed": seed, "audio": {"name": features.name, "dim": features.dim},
         "dataset": {key: account.get(key) for key in ("version", "options_hash", "video_sha256", "frames")},
     }  # fmt: skip
 
@@ -165,8 +175,8 @@ def _clean(out: Path) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _resumable(folder: Path, plan: dict[str, Any], reporter: Reporter) -> Checkpoint | None:
-    found = checkpoints.newest(folder, STAGES)
+def _resumable(folder: Path, stages: tuple[str, ...], plan: dict[str, Any], reporter: Reporter) -> Checkpoint | None:
+    found = checkpoints.newest(folder, stages)
     if found is None:
         return None
     if found.state.get("plan") != plan:

@@ -90,6 +90,14 @@ def visible_mask(size: int) -> Tensor:
     return (depth(grid(size)) <= 0).float()[None, None]
 
 
+def pasted_share(size: int) -> Tensor:
+    """[1, 1, size, size]: how far a drawn region covers the source picture, 0-1; 0 from one pixel inside the hidden shape on,
+    so that nothing spills when it is enlarged.
+    """
+    share = ((depth(grid(size)) - 2 / size) / FEATHER).clamp(0, 1)
+    return (share * share * (3 - 2 * share))[None, None]
+
+
 def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:
     """Takes the regions [T, 3, size, size] (float, 0-255) out of frames [T, H, W, 3] uint8, averaging where the picture is
     finer than the region.
@@ -105,27 +113,3 @@ def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:
         pictures, where.view(-1, size * finer, size * finer, 2), mode="bilinear", padding_mode="border", align_corners=False
     )
     return functional.avg_pool2d(taken, finer)
-
-
-def paste(frame: np.ndarray, region: Tensor, placement: Placement) -> np.ndarray:
-    """The frame [H, W, 3] uint8 with the region [1, 3, size, size] (0-1) laid over its hidden part; all other pixels stay as
-    they are.
-    """
-    height, width = frame.shape[:2]
-    corners = placement.to_picture(np.float32([[[-1, -1], [1, -1], [-1, 1], [1, 1]]]))[0]
-    left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (width, height))
-    if left >= right or top >= bottom:
-        return frame
-    y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
-    where = torch.from_numpy(
-        placement.to_region(np.stack([x, y], -1).reshape(1, -1, 2)).reshape(1, bottom - top, right - left, 2)
-    )
-    drawn = functional.grid_sample(region, where, mode="bicubic", padding_mode="border", align_corners=False)[0]
-    alpha = (depth(where)[0] / FEATHER).clamp(0, 1)
-    alpha = (alpha * alpha * (3 - 2 * alpha)).numpy()[..., None]
-    under = frame[top:bottom, left:right].astype(np.float32)
-    over = drawn.permute(1, 2, 0).clamp(0, 1).mul(255).numpy()
-    result = frame.copy()
-    result[top:bottom, left:right] = np.rint(under + alpha * (over - under)).astype(np.uint8)
-    return result

@@ -61,7 +61,7 @@ def held_out(loaded: Avatar, motion: str, sound: Array, seed: int) -> tuple[Arra
     if motion == "predicted":
         return predicted(loaded, sound, seed)
     if motion == "constant":
-        return np.zeros((total - trained, loaded.plane.dims.motion), np.float32), {}
+        return np.zeros((total - trained, len(loaded.person.low)), np.float32), {}
     real = truth(loaded)
     if motion == "truth":
         return real[trained:], {}

@@ -13,10 +13,12 @@ import torch
 from geneface_person import write_dataset
 
 from geneface import train
-from geneface.profiles import MotionTraining, Profile, RendererTraining
+from geneface.profiles import MotionTraining, Profile
+from geneface.renderers.plane.training import PlaneSettings
 from steps.progress import Reporter
 
-TINY = Profile("tiny", "mel", MotionTraining(12, batch=4, frames=48), RendererTraining(40, 32, (8, 16), learning_rate=5e-3))
+TINY = Profile("tiny", "mel", MotionTraining(12, batch=4, frames=48))
+TINY_PLANE = PlaneSettings(32, (40,), 8, 5e-3, widths=(8, 16))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,8 +27,9 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def tiny_profile():
-    return TINY
+def tiny():
+    """Options of a training that takes seconds."""
+    return train.Options(TINY, device="cpu", settings=TINY_PLANE)
 
 
 @pytest.fixture(scope="session")
@@ -37,5 +40,5 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("geneface") / "model"
-    train.train(data, folder, train.Options(TINY, device="cpu"), Reporter())
+    train.train(data, folder, train.Options(TINY, device="cpu", settings=TINY_PLANE), Reporter())
     return folder

@@ -3,6 +3,7 @@ import torch
 from geneface_person import landmarks, shape, signal
 
 from geneface.face import geometry, person, region
+from geneface.renderers import Layer, compose
 from geneface.renderers.plane import heat
 from media.mouth import BONY
 
@@ -53,9 +54,10 @@ def test_paste_changes_nothing_outside_the_hidden_shape_and_gives_back_what_was_
     frame = np.stack([128 + 60 * np.sin(x / 15), 128 + 60 * np.cos(y / 13), 128 + 30 * np.sin((x - y) / 17)], -1).astype(np.uint8)
     placement = region.Placement(np.float32([[64, 70]]), np.float32([24]), np.float32([0.1]))
     taken = region.extract(torch.from_numpy(frame[None]), placement, 64) / 255
-    assert np.abs(region.paste(frame, taken, placement).astype(int) - frame).max() <= 4
+    alpha = region.pasted_share(64)
+    assert np.abs(compose.paste(frame[None], Layer(taken, alpha, placement))[0].astype(int) - frame).max() <= 4
     noise = torch.from_numpy(rng.uniform(size=(1, 3, 64, 64)).astype(np.float32))
-    pasted = region.paste(frame, noise, placement)
+    pasted = compose.paste(frame[None], Layer(noise, alpha, placement))[0]
     grid = np.stack([x, y], -1).reshape(1, -1, 2).astype(np.float32)
     inside = (region.depth(torch.from_numpy(placement.to_region(grid))) > 0).numpy().reshape(128, 128)
     assert np.array_equal(pasted[~inside], frame[~inside])

@@ -10,12 +10,11 @@ import pytest
 import torch
 from geneface_person import signal, sound, write_dataset
 
-from geneface import avatar, checkpoints, preprocess, render, train
+from geneface import avatar, checkpoints, preprocess, render, renderers, train
 from geneface.__main__ import main
 from geneface.avatar import Avatar
 from geneface.face.framing import crop_of
 from geneface.face.person import aperture
-from geneface.profiles import PROFILES
 from geneface.renderers import base_frames
 from media import audio, video
 from media.errors import AudioSilent, FaceMissingInFrames
@@ -45,22 +44,22 @@ def test_a_model_is_whole_and_alone(model, data):
     assert report["plane"]["steps"] == 40 and report["fallbacks"] == []
 
 
-def test_training_again_changes_nothing(model, data, tiny_profile):
+def test_training_again_changes_nothing(model, data, tiny):
     before = (model / "model.json").stat().st_mtime_ns
-    again = train.train(data, model, train.Options(tiny_profile, device="cpu"), Reporter())
+    again = train.train(data, model, tiny, Reporter())
     assert again["unchanged"] and (model / "model.json").stat().st_mtime_ns == before
 
 
-def test_a_training_stopped_in_either_stage_ends_as_if_it_had_not_been(model, data, tmp_path, tiny_profile, monkeypatch):
+def test_a_training_stopped_in_either_stage_ends_as_if_it_had_not_been(model, data, tmp_path, tiny, monkeypatch):
     out = tmp_path / "model"
     for stage, at in (("motion", 5), ("plane", 21)):
         _stop_in(monkeypatch, stage, at)
         with pytest.raises(KeyboardInterrupt):
-            train.train(data, out, train.Options(tiny_profile, device="cpu"), Reporter())
-        assert checkpoints.newest(out / "checkpoints", train.STAGES).stage == stage
+            train.train(data, out, tiny, Reporter())
+        assert checkpoints.newest(out / "checkpoints", ("motion", "plane")).stage == stage
         assert avatar.manifest_of(out) is None
     monkeypatch.undo()
-    train.train(data, out, train.Options(tiny_profile, device="cpu"), Reporter())
+    train.train(data, out, tiny, Reporter())
     for name in ("motion.safetensors", "plane.safetensors", "person.safetensors"):
         assert (out / name).read_bytes() == (model / name).read_bytes(), name
 
@@ -98,15 +97,15 @@ def test_a_rendering_sounds_as_its_recording(model, tmp_path):
     assert spectrum[10_990:11_010].max() > 0.8 * spectrum[290:310].max()
 
 
-def test_another_dataset_of_the_same_length_brings_its_own_pictures(data, tmp_path, tiny_profile, monkeypatch):
+def test_another_dataset_of_the_same_length_brings_its_own_pictures(data, tmp_path, tiny, monkeypatch):
     """A training that was killed before its first checkpoint leaves the regions that it had taken out."""
     _stop_in(monkeypatch, "plane", 0)
     other = write_dataset(tmp_path / "other", seed=4)
     for source in (other, data):
         with pytest.raises(KeyboardInterrupt):
-            train.train(source, tmp_path / "model", train.Options(tiny_profile, device="cpu"), Reporter())
+            train.train(source, tmp_path / "model", tiny, Reporter())
         shutil.rmtree(tmp_path / "model" / "checkpoints")
-    first, second = (np.load(path) for path in sorted((tmp_path / "model" / "work").glob("*.npy")))
+    first, second = (np.load(path) for path in sorted((tmp_path / "model" / "work").glob("*/*.npy")))
     assert first.shape == second.shape and not np.array_equal(first, second)
 
 
@@ -162,8 +161,9 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 from geneface import profiles
 from geneface.__main__ import main
-small = profiles.MotionTraining(2, batch=2, frames=32), profiles.RendererTraining(2, 32, (8, 16))
-profiles.PROFILES["quick"] = profiles.Profile("quick", "mel", *small)
+from geneface.renderers.plane import renderer, training
+profiles.PROFILES["quick"] = profiles.Profile("quick", "mel", profiles.MotionTraining(2, batch=2, frames=32))
+renderer.PROFILES["quick"] = training.PlaneSettings(32, (2,), 8, 1e-3, widths=(8, 16))
 assert main(['train', '--data', {str(data)!r}, '--out', {str(tmp_path / "m")!r}, '--epochs', '1', '--device', 'cpu']) == 0
 assert main(['render', '--model', {str(model)!r}, '--audio', {str(tmp_path / "a.wav")!r}, '--out', {str(tmp_path / "o.mp4")!r},
              '--contact_sheet', {str(tmp_path / "s.png")!r}]) == 0
@@ -204,9 +204,15 @@ def test_a_model_of_other_features_is_refused(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("epochs", [0, -1, 10**6])
 def test_epochs_have_bounds(epochs):
     with pytest.raises(InputError) as raised:
-        PROFILES["quick"].with_epochs(epochs, 100)
+        renderers.named("plane").settings("quick").with_epochs(epochs, 100)
     assert raised.value.code == "epochs_invalid"
-    assert PROFILES["quick"].with_epochs(3, 100).renderer.steps == 39
+    assert renderers.named("plane").settings("quick").with_epochs(3, 100).steps == (39,)
+
+
+def test_an_unknown_renderer_is_named():
+    with pytest.raises(InputError) as raised:
+        renderers.named("sparkle")
+    assert raised.value.code == "renderer_unknown"
 
 
 def test_the_command_line_says_what_it_does(tmp_path, capfd):

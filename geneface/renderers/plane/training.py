@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geneface.face.geometry import Array
 from geneface.face.region import Placement, depth, extract, grid, visible_mask
-from geneface.profiles import RendererTraining
+from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.plane.heat import heat_maps
 from geneface.renderers.plane.model import Plane, PlaneDims
@@ -28,7 +28,15 @@ CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Views:
+class PlaneSettings(Settings):
+    """How the plane is trained."""
+
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+    """Channels at 1/2, 1/4, 1/8, 1/16 of the size, which is a multiple of 16."""
+
+
+@dataclass(frozen=True)
+class Seen:
     """Training frames of one person: regions uint8 [N, 3, size, size] (memory-mapped), points [N, 68, 2] in region
     coordinates, motion [N, 111].
     """
@@ -68,26 +76,24 @@ class PlaneTrainer:
 
     name = "plane"
 
-    def __init__(self, views: Views, dims: PlaneDims, settings: RendererTraining, device: torch.device) -> None:
-        self.views, self.settings, self.device = views, settings, device
-        self.steps, self.learning_rate = settings.steps, settings.learning_rate
+    def __init__(self, seen: Seen, dims: PlaneDims, settings: Settings, device: torch.device) -> None:
+        self.seen, self.batch, self.device = seen, settings.batch, device
+        (self.steps,), self.learning_rate = settings.steps, settings.learning_rate
         self.model = Plane(dims)
         self.model.mean_picture.copy_(
-            torch.from_numpy(views.regions[:: max(1, len(views.regions) // 256)].mean(0)[None] / 255).float()
+            torch.from_numpy(seen.regions[:: max(1, len(seen.regions) // 256)].mean(0)[None] / 255).float()
         )
         self.model = self.model.to(device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         self.visible = visible_mask(dims.size).to(device)
         self.coordinates = grid(dims.size // 2).to(device)
-        self.weight = pixel_weight(views.points, dims.size).to(device)
+        self.weight = pixel_weight(seen.points, dims.size).to(device)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """picture_loss of a random batch, its motion slightly disturbed."""
-        chosen = np.sort(
-            rng.choice(len(self.views.regions), self.settings.batch, replace=len(self.views.regions) < self.settings.batch)
-        )
-        truth = torch.from_numpy(self.views.regions[chosen]).to(self.device).float() / 255
-        points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.views.points, self.views.motion))
+        chosen = np.sort(rng.choice(len(self.seen.regions), self.batch, replace=len(self.seen.regions) < self.batch))
+        truth = torch.from_numpy(self.seen.regions[chosen]).to(self.device).float() / 255
+        points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.seen.points, self.seen.motion))
         drawn = self.model(
             (truth - self.model.mean_picture) * self.visible,
             heat_maps(points + POINT_NOISE * torch.randn_like(points), self.coordinates),
@@ -97,7 +103,7 @@ class PlaneTrainer:
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""
-        return {"size": self.model.dims.size, "frames": len(self.views.regions)}
+        return {"size": self.model.dims.size, "frames": len(self.seen.regions)}
 
 
 def pixel_weight(points: Array, size: int) -> Tensor:
