@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from geneface.profiles import MOTIONS, PROFILES
+from geneface.profiles import FEATURES, MOTIONS, PROFILES
 from steps.program import run
 from steps.progress import Reporter
 
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--renderer", default="plane", help="plane")
     add.add_argument("--device", default="auto", help="auto, cpu or cuda")
     add.add_argument("--seed", type=int, default=0)
-    add.add_argument("--audio_features", choices=("mel", "whisper"), help="instead of the profile's")
+    add.add_argument("--audio_features", choices=FEATURES, help="instead of the profile's")
     add = commands.add_parser("render", help="the model says a recording, or its own held-out tail")
     add.add_argument("--model", type=Path, required=True)
     what = add.add_mutually_exclusive_group(required=True)
@@ -39,7 +39,42 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--contact_sheet", type=Path, help="also write frames of the result as one PNG")
     add.add_argument("--device", default="auto")
     add.add_argument("--seed", type=int, default=0)
+    _add_prior(commands.add_parser("prior", help="the generic model of many speakers that a person's training starts from"))
     return top
+
+
+def _add_prior(prior: argparse.ArgumentParser) -> None:
+    commands = prior.add_subparsers(dest="prior_command", required=True)
+    add = commands.add_parser("train", help="trains a prior on a folder of videos, or of datasets")
+    what = add.add_mutually_exclusive_group(required=True)
+    what.add_argument("--videos", type=Path, help="folder of videos, one speaker each; preprocessed into FOLDER/datasets first")
+    what.add_argument("--data", type=Path, help="folder of datasets (audio.wav, landmarks.npz), as samples/corpus.py makes them")
+    add.add_argument("--out", type=Path, required=True, help="the .safetensors file")
+    add.add_argument("--audio_features", choices=FEATURES, default="mel")
+    add.add_argument("--steps", type=int, default=3000)
+    add.add_argument("--device", default="auto")
+    add.add_argument("--seed", type=int, default=0)
+    add = commands.add_parser("levels", help="measures the levels of Whisper's blocks over a folder of datasets")
+    add.add_argument("--data", type=Path, required=True)
+    add.add_argument("--out", type=Path, required=True, help="the .npz file")
+
+
+def _prior(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
+    from geneface.devices import device_named  # noqa: PLC0415
+    from geneface.motion.generic import prior  # noqa: PLC0415
+    from geneface.motion.generic.training import GenericTraining  # noqa: PLC0415
+    from geneface.sound.features import features_named  # noqa: PLC0415
+
+    if options.prior_command == "levels":
+        return prior.measure_levels(options.data, options.out, reporter)
+    corpus = options.data
+    if options.videos:
+        from geneface import preprocess  # noqa: PLC0415 - the only one with a landmark library
+
+        corpus = preprocess.preprocess_folder(options.videos, reporter)
+    settings = GenericTraining(options.steps, max(1, options.steps // 5))
+    features, device = features_named(options.audio_features), device_named(options.device)
+    return prior.train(corpus, options.out, features, settings, options.seed, device, reporter)
 
 
 def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
@@ -55,6 +90,8 @@ def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
             PROFILES[options.profile], options.epochs, options.device, options.seed, options.audio_features, options.renderer
         )
         return train.train(options.data, options.out, wanted, reporter)
+    if options.command == "prior":
+        return _prior(options, reporter)
     from geneface import render  # noqa: PLC0415
 
     if options.split:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from geneface.checkpoints import Tensors
 from geneface.dataset import FILES, Dataset, write_json
 from geneface.face.person import Person
+from geneface.motion.generic.model import GenericDims
 from geneface.motion.model import AudioToMotion, MotionDims
 from geneface.renderers import Renderer, named
 from media.files import written
@@ -46,7 +47,7 @@ class Avatar:
                 f"{folder} is a model of version {manifest.get('version')}; this program reads {VERSION}.",
             )
         try:
-            motion = AudioToMotion(MotionDims(**manifest["motion"]))
+            motion = AudioToMotion(_motion_dims(manifest["motion"]))
             motion.load_state_dict(load_file(folder / "motion.safetensors"))
             person = Person.from_tensors(load_file(folder / "person.safetensors"))
             kind = named(manifest["renderer"]["name"])
@@ -78,6 +79,11 @@ def save(
         with written(folder / f"{name}.safetensors") as partial:
             save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial)
     write_json(folder / MANIFEST, {"version": VERSION, "plan": plan, "motion": asdict(motion.dims), "renderer": renderer})
+
+
+def _motion_dims(values: dict[str, Any]) -> MotionDims:
+    generic = values["prior"]
+    return MotionDims(**{**values, "prior": GenericDims(**generic) if generic else None})
 
 
 def _link(source: Path, target: Path) -> None:

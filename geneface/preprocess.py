@@ -30,6 +30,7 @@ from media.frames import Frame
 from media.mesh import MAX_GAP, runs
 from media.probe import probe
 from media.writer import Writer
+from steps.errors import InputError
 from steps.program import check_stop
 from steps.progress import Reporter
 
@@ -75,6 +76,19 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
     sound = audio.read(source)
     audio.require_sound(source, sound)
     return _make(source, folder, sound, digest, reporter)
+
+
+def preprocess_folder(videos: Path, reporter: Reporter) -> Path:
+    """Preprocesses every video of a folder, one speaker each, into `videos`/datasets; those at fault are named and left out.
+    Returns that folder.
+    """
+    datasets = videos / "datasets"
+    for source in sorted(path for path in videos.iterdir() if path.is_file()):
+        try:
+            preprocess(source, datasets / source.stem, reporter)
+        except InputError as error:
+            reporter.message(f"left out: {error.message} [{error.code}]", level="warning")
+    return datasets
 
 
 def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: Reporter) -> dict[str, Any]:

@@ -4,6 +4,8 @@ a busy machine.
 
 from dataclasses import dataclass
 
+FEATURES = ("mel", "whisper")
+"""Audio features by their names."""
 MOTIONS = ("truth", "predicted", "constant", "swap")
 """What can drive a held-out rendering."""
 

@@ -15,6 +15,7 @@ from geneface.dataset import REPORT, Dataset, write_json
 from geneface.devices import device_named
 from geneface.face.person import COMPONENTS, Person, pose_free
 from geneface.loop import Trained
+from geneface.motion.generic import prior
 from geneface.motion.model import AudioToMotion, MotionDims
 from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import Profile
@@ -26,8 +27,6 @@ from steps.progress import Reporter
 
 CHECKPOINTS = "checkpoints"
 WORK = "work"
-NARROW_CONTEXT, WIDE_CONTEXT, WIDE = 3, 5, 128
-"""Frames that the linear part hears on either side: fewer when features have more than 128 numbers and a reach of their own."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,9 @@ class _Training:
 
     def _train_motion(self) -> None:
         name = MotionTrainer.name
-        context = NARROW_CONTEXT if self.features.dim > WIDE else WIDE_CONTEXT
-        dims = MotionDims(self.features.name, self.features.dim, context, COMPONENTS)
+        shipped = prior.path_of(self.features.name)
+        generic = prior.load(shipped) if shipped.exists() else None
+        dims = MotionDims(self.features.name, self.features.dim, COMPONENTS, generic.dims if generic else None)
         torch.manual_seed(self.options.seed)
         if self.resumed and self.resumed.stage != name:
             self.motion = AudioToMotion(dims).eval()
@@ -121,7 +121,7 @@ class _Training:
         heard = self.features(sound)[: 2 * self.dataset.trained]
         self.reporter.progress("audio features", 1, 1)
         speech = Speech(heard, self.person.coefficients(self.views.lower))
-        trainer = MotionTrainer(speech, dims, self.options.profile.motion, self.device)
+        trainer = MotionTrainer(speech, self.person, dims, generic, self.options.profile.motion, self.device)
         self.reports[name] = self._trained(trainer, {})
         self.motion = trainer.model.cpu().eval()
 

@@ -70,10 +70,10 @@ class Person:
         _, motion = pose_free(points, shape)
         mean, std = motion.mean(0), np.maximum(motion.std(0), 0.05)
         lower = ((motion - mean) / std)[:, LOWER].reshape(len(motion), -1)
-        _, _, directions = np.linalg.svd((lower * _weights()).astype(np.float64), full_matrices=False)
+        _, _, directions = np.linalg.svd((lower * lower_weights()).astype(np.float64), full_matrices=False)
         basis = directions[:COMPONENTS].T
         basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(basis.shape[1])])
-        raw = lower * _weights() @ basis
+        raw = lower * lower_weights() @ basis
         scale = raw[:, :1].std(0)
         gap = aperture(motion)
         closed = raw[gap <= np.percentile(gap, CLOSED_SHARE)].mean(0)
@@ -88,11 +88,11 @@ class Person:
 
     def coefficients(self, lower: Array) -> Array:
         """Normalised lower face [T, 111] to coefficients [T, K]."""
-        return (lower * _weights() @ self.basis / self.scale).astype(np.float32)
+        return (lower * lower_weights() @ self.basis / self.scale).astype(np.float32)
 
     def lower_of(self, coefficients: Array) -> Array:
         """Coefficients [T, K] to the normalised lower face [T, 111]."""
-        return (coefficients * self.scale @ self.basis.T / _weights()).astype(np.float32)
+        return (coefficients * self.scale @ self.basis.T / lower_weights()).astype(np.float32)
 
     def motion(self, lower: Array) -> Array:
         """Normalised lower face [T, 111] to motion [T, 68, 3]; eyes, brows and nose stay at their mean."""
@@ -110,5 +110,6 @@ class Person:
         return cls(**{field.name: tensors[field.name].numpy() for field in fields(cls)})
 
 
-def _weights() -> Array:
+def lower_weights() -> Array:
+    """[111] how much each number of the lower face counts when directions are chosen."""
     return np.repeat(np.float32([1.0 if point < 17 else LIP_WEIGHT for point in LOWER]), 3)

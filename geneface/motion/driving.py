@@ -29,7 +29,7 @@ def predicted(loaded: Avatar, sound: Array, seed: int) -> tuple[Array, dict[str,
         )
     torch.manual_seed(seed)
     with torch.inference_mode():
-        coefficients = loaded.motion.predict(torch.from_numpy(features(sound))[None], TEMPERATURE)[0].numpy()
+        coefficients = loaded.motion(torch.from_numpy(features(sound))[None], TEMPERATURE)[0].numpy()
     guarded = guard(coefficients, loaded.person, sound)
     return guarded.lower, {"audio_features": dims.audio, "postnet": guarded.report}
 

@@ -1,7 +1,7 @@
 """Speech features behind one port, 50 a second: exactly two for each video frame.
 
-`mel` is always there: 80 log-mel bands, window 25 ms, hop 320 samples at 16 kHz (HTK mel scale, 60-7,600 Hz), its loudness
-levelled over the utterance. `whisper` is the encoder of Whisper-base when its weights are there (geneface/sound/whisper.py).
+`mel` is always there: 80 log-mel bands, window 25 ms, hop 320 samples at 16 kHz (HTK mel scale, 60-7,600 Hz), levelled over the
+utterance; energy; and pitch. `whisper` is the encoder of Whisper-base (whisper.py), when its weights are there.
 """
 
 from typing import Protocol
@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from geneface.face.geometry import Array
+from geneface.sound.pitch import pitch
 from media.clock import SAMPLE_RATE, frame_count
 from steps.errors import InputError
 
@@ -32,12 +33,18 @@ class AudioFeatures(Protocol):
 
 
 class Mel:
-    """Log-mel bands, their mean over the utterance's speech taken away (`levelled`)."""
+    """Log-mel bands, their mean over the utterance's speech taken away (`levelled`); their mean; pitch in octaves from the
+    utterance's median, 0 where nothing is voiced.
+    """
 
-    name, dim = "mel", BANDS
+    name, dim = "mel", BANDS + 2
 
     def __call__(self, samples: Array) -> Array:
-        return levelled(log_mel(samples))
+        mel = levelled(log_mel(samples))
+        hertz, voiced = pitch(samples)
+        usual = np.median(hertz[voiced > 0.5]) if (voiced > 0.5).any() else 1.0
+        octaves = np.clip(np.log2(hertz / usual), -1, 1) * voiced
+        return np.concatenate([mel, mel.mean(1, keepdims=True), octaves[:, None]], 1).astype(np.float32)
 
 
 def features_named(name: str) -> AudioFeatures:

@@ -1,9 +1,13 @@
 """The encoder of Whisper (Radford et al. 2022) as a source of speech features: forward pass only, from weights that lie on disk.
 
+A feature is the mean of what the blocks after the first leave, each number in units of its own deviation over speech
+(`whisper_levels.npz`): the middle blocks tell lips apart better than the encoder's last word, which belongs to the text.
+
 Reads openai's own checkpoint layout: `base.pt` ({"dims", "model_state_dict"}, loaded with weights_only) or the same tensors
 under the same names as `base.safetensors`, in `GENEFACE_WEIGHTS_DIR/whisper-base/`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,6 +28,21 @@ CHUNK, STRIDE = 30 * 16_000, 25 * 16_000
 """Samples that the encoder sees at once, and by which it moves on: chunks overlap by 5 s, whose edges are dropped."""
 HEAD = 64
 """Channels of an attention head in every size of Whisper."""
+LEVELS = Path(__file__).with_name("whisper_levels.npz")
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Mean and deviation [blocks - 1, state] of what the blocks of Whisper-base after the first leave, over speech."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """Measured on the synthetic speakers of samples/corpus.py by `python -m geneface prior levels`."""
+        with np.load(LEVELS, allow_pickle=False) as arrays:
+            return cls(*(torch.from_numpy(arrays[name].astype(np.float32)) for name in ("mean", "deviation")))
 
 
 @dataclass(frozen=True)
@@ -89,12 +108,14 @@ class Encoder(nn.Module):
         self.ln_post = nn.LayerNorm(dims.state)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """mel [B, bands, 2 * T] (T at most `context`) to [B, T, state]."""
+        """mel [B, bands, 2 * T] (T at most `context`) to what each block after the first leaves, [blocks - 1, B, T, state]."""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positional_embedding[: x.shape[1]]
+        left = []
         for block in self.blocks:
             x = block(x)
-        return self.ln_post(x)
+            left.append(x)
+        return torch.stack(left[1:])
 
 
 class Whisper:
@@ -102,19 +123,21 @@ class Whisper:
 
     name = "whisper"
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder.eval().requires_grad_(False)
+    def __init__(self, encoder: Encoder, levels: Levels) -> None:
+        self.encoder, self.levels = encoder.eval().requires_grad_(False), levels
         self.dim = encoder.dims.state
         self.filters = torch.from_numpy(slaney_filters(encoder.dims.bands))
 
     @classmethod
     def load(cls) -> Self:
         """From GENEFACE_WEIGHTS_DIR. Raises InputError `weights_missing` or `weights_invalid`."""
-        return cls.read(weights.path("whisper-base"))
+        return cls.read(weights.path("whisper-base"), Levels.shipped())
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """From a file in openai's layout, or the folder it lies in. Raises InputError `weights_invalid`."""
+    def read(cls, path: Path, levels: Levels | None) -> Self:
+        """From a file in openai's layout, or the folder it lies in; without `levels` the blocks' own units. Raises InputError
+        `weights_invalid`.
+        """
         if path.is_dir():
             path = next((path / name for name in ("base.safetensors", "base.pt") if (path / name).exists()), path / "base.pt")
         try:
@@ -126,22 +149,33 @@ class Whisper:
             encoder.load_state_dict({key[8:]: value.float() for key, value in tensors.items() if key.startswith("encoder.")})
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise InputError("weights_invalid", f"{path} holds no Whisper encoder in openai's layout: {error}") from error
-        return cls(encoder)
+        shape = (encoder.dims.layers - 1, encoder.dims.state)
+        levels = levels or Levels(torch.zeros(shape), torch.ones(shape))
+        if levels.mean.shape != shape:
+            raise InputError("weights_invalid", f"{path} is not Whisper base: its blocks after the first leave {shape} numbers.")
+        return cls(encoder, levels)
 
-    @torch.inference_mode()
     def __call__(self, samples: Array) -> Array:
         count = 2 * frame_count(len(samples))
         result = np.zeros((count, self.dim), np.float32)
+        for first, states in self.states(samples):
+            heard = ((states - self.levels.mean[:, None]) / self.levels.deviation[:, None]).mean(0)
+            rows = heard[: count - first].numpy()
+            result[first : first + len(rows)] = rows
+        return result
+
+    @torch.inference_mode()
+    def states(self, samples: Array) -> Iterator[tuple[int, Tensor]]:
+        """What the blocks leave, chunk by chunk: (first row, [blocks - 1, rows, state]); chunks overlap by half of what the
+        encoder sees twice.
+        """
         overlap = (CHUNK - STRIDE) // 640
         for start in range(0, max(1, len(samples) - (CHUNK - STRIDE)), STRIDE):
             chunk = np.zeros(CHUNK, np.float32)
             piece = samples[start : start + CHUNK]
             chunk[: len(piece)] = piece
-            states = self.encoder(self._mel(torch.from_numpy(chunk))[None])[0].numpy()
-            first = start // 320 + (overlap if start else 0)
-            rows = states[first - start // 320 :][: count - first]
-            result[first : first + len(rows)] = rows
-        return result
+            skipped = overlap if start else 0
+            yield start // 320 + skipped, self.encoder(self._mel(torch.from_numpy(chunk))[None])[:, 0, skipped:]
 
     def _mel(self, chunk: Tensor) -> Tensor:
         """Whisper's own log-mel of one chunk, [bands, frames at 100 Hz] (openai/whisper, audio.py: floor 8 decades under the

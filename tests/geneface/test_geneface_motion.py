@@ -3,11 +3,18 @@ import pytest
 import torch
 from geneface_person import landmarks, signal
 
+from geneface import loop
 from geneface.face import person
 from geneface.motion import model as motion_model
-from geneface.motion import postnet
+from geneface.motion import postnet, ridge
 from geneface.motion import training as motion_training
+from geneface.motion.generic import corpus, prior
+from geneface.motion.generic import model as generic
+from geneface.motion.generic import training as generic_training
 from geneface.profiles import MotionTraining
+from geneface.sound import features
+from steps.errors import InputError
+from steps.progress import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +40,45 @@ def test_a_person_survives_being_written(someone):
 def test_ridge_in_both_forms(rows):
     rng = np.random.default_rng(0)
     inputs, truth = rng.normal(size=(rows, 100)).astype(np.float32), rng.normal(size=(100, 3)).astype(np.float32)
-    weights, bias = motion_training.ridge(inputs, inputs @ truth + 2, 1e-7)
+    weights, bias = ridge.solve(inputs, inputs @ truth + 2, 1e-7)
     assert np.allclose(inputs @ weights + bias, inputs @ truth + 2, atol=0.05)
 
 
-def model():
+@pytest.mark.parametrize("width", [20, 400])
+def test_out_of_fold_predictions_know_nothing_of_their_fold(width):
+    rng = np.random.default_rng(1)
+    inputs, targets = rng.normal(size=(160, width)).astype(np.float32), rng.normal(size=(160, 2)).astype(np.float32)
+    before = ridge.out_of_fold(inputs, targets, (1e-3,), 2)[1e-3]
+    known = np.r_[22:160]
+    weights, bias = ridge.solve(inputs[known], targets[known], 1e-3)
+    assert np.allclose(before[:20], inputs[:20] @ weights + bias, atol=1e-3)
+    targets[:20] += 100
+    assert np.allclose(ridge.out_of_fold(inputs, targets, (1e-3,), 2)[1e-3][:20], before[:20], atol=1e-3)
+
+
+def test_a_second_source_counts_as_much_as_it_helps():
+    rng = np.random.default_rng(2)
+    noise, useful = rng.normal(size=(200, 300)).astype(np.float32), rng.normal(size=(200, 4)).astype(np.float32)
+    targets = useful @ rng.normal(size=(4, 3)).astype(np.float32)
+    found = ridge.fit(noise, useful, targets, (1e-3, 1e-2), (0.0, 1.0), 3)
+    assert found.share == 1.0 and found.r > 0.7
+    assert ridge.fit(noise, useful[:, :0], targets, (1e-3,), (0.0, 1.0), 3).r < 0.3
+
+
+GENERIC = generic.GenericDims("mel", 20, 6, hidden=16, condition=16)
+
+
+def anybody():
     torch.manual_seed(0)
-    made = motion_model.AudioToMotion(motion_model.MotionDims("mel", 80, 2, 8)).eval()
+    made = generic.Generic(GENERIC).eval()
     for layer in made.flow:
         torch.nn.init.normal_(layer.shift.leave.weight, std=0.1)
     return made
 
 
 def test_the_flow_runs_both_ways():
-    made = model()
-    z, condition = torch.randn(1, 16, 12), torch.randn(1, 64, 12)
+    made = anybody()
+    z, condition = torch.randn(1, 16, 12), torch.randn(1, 16, 12)
     there = z
     for layer in made.flow:
         there = layer(there, condition)
@@ -56,23 +87,97 @@ def test_the_flow_runs_both_ways():
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 30])
-def test_any_length_of_sound_has_its_motion(frames):
-    assert model().predict(torch.randn(1, 2 * frames, 80), 0.2).shape == (1, frames, 8)
+@pytest.mark.parametrize(("dim", "prior"), [(20, GENERIC), (20, None), (200, None)])
+def test_any_length_of_sound_has_its_motion(frames, dim, prior):
+    made = motion_model.AudioToMotion(motion_model.MotionDims("mel", dim, 8, prior)).eval()
+    assert made(torch.randn(1, 2 * frames, dim), 0.2).shape == (1, frames, 8)
 
 
-def test_audio_to_motion_hears_the_opening():
+def test_temperature_and_seed_vary_what_sound_leaves_open():
+    made, audio = anybody(), torch.randn(1, 40, 20)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(made(audio, 0.5))
+    assert torch.equal(drawn[0], drawn[1]) and not torch.allclose(drawn[0], drawn[2])
+    assert torch.equal(made(audio), made(audio))
+
+
+def test_audio_to_motion_hears_the_opening(someone):
     rng = np.random.default_rng(0)
     opening = signal(600)
-    audio = (opening.repeat(2)[:, None] * rng.normal(size=80) + 0.3 * rng.normal(size=(1200, 80))).astype(np.float32)
-    truth = (opening[:, None] * rng.normal(size=8)).astype(np.float32)
-    dims = motion_model.MotionDims("mel", 80, 5, 8)
-    trainer = motion_training.MotionTrainer(
-        motion_training.Speech(audio[:1000], truth[:500]), dims, MotionTraining(5), torch.device("cpu")
-    )
+    audio = (opening.repeat(2)[:, None] * rng.normal(size=20) + 0.3 * rng.normal(size=(1200, 20))).astype(np.float32)
+    _, motion = person.pose_free(landmarks(opening), someone.shape)
+    truth = someone.coefficients(someone.lower(motion))
+    dims = motion_model.MotionDims("mel", 20, truth.shape[1], GENERIC)
+    speech = motion_training.Speech(audio[:1000], truth[:500])
+    trainer = motion_training.MotionTrainer(speech, someone, dims, anybody(), MotionTraining(5), torch.device("cpu"))
+    for step in range(5):
+        loop._update(trainer, step, 0)
     report = trainer.conclude()
-    predicted = trainer.model.eval().predict(torch.from_numpy(audio[1000:])[None])[0].detach().numpy()
+    predicted = trainer.model.eval()(torch.from_numpy(audio[1000:])[None])[0].detach().numpy()
     assert np.corrcoef(predicted[:, 0], truth[500:, 0])[0, 1] > 0.9
     assert report["out_of_fold_r"][0] > 0.9 and 0 <= report["trust"] <= 1
+    assert 0.8 < predicted[:, 0].std() / truth[500:, 0].std() < 1.2
+
+
+def speaker(name, seed):
+    """Sound in which the opening can be heard, and a lower face that follows it."""
+    rng = np.random.default_rng(seed)
+    opening = signal(300, seed)
+    audio = (opening.repeat(2)[:, None] * np.linspace(-1, 1, 20) + 0.3 * rng.normal(size=(600, 20))).astype(np.float32)
+    lower = opening[:, None] * np.linspace(0, 1, 111) + 0.1 * rng.normal(size=(300, 111))
+    return corpus.Speaker(name, audio, lower.astype(np.float32))
+
+
+def test_a_prior_is_learned_written_and_read(tmp_path, monkeypatch):
+    class Features:
+        name, dim = "mel", 20
+
+    monkeypatch.setattr(prior, "read", lambda *_: [speaker(str(k), k) for k in range(8)])
+    settings, out = generic_training.GenericTraining(60, 20, 3e-3), tmp_path / "prior.safetensors"
+    report = prior.train(tmp_path, out, Features(), settings, 0, torch.device("cpu"), Reporter())
+    assert report["generic"]["held_out_r"][0] > 0.5 and report["bytes"] < 10_000_000
+    made, heard = prior.load(out), speaker("new", 99)
+    found = prior.motion(made, heard.audio)
+    assert found.shape == (300, 12) and abs(np.corrcoef(found[:, 0], heard.lower[:, 110])[0, 1]) > 0.6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["prior.report.json", "prior.safetensors"]
+    out.write_bytes(out.read_bytes()[:2000])
+    with pytest.raises(InputError) as raised:
+        prior.load(out)
+    assert raised.value.code == "prior_invalid"
+
+
+def test_a_prior_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    class Features:
+        name, dim = "mel", 20
+
+    monkeypatch.setattr(prior, "read", lambda *_: [speaker(str(k), k) for k in range(3)])
+    settings = generic_training.GenericTraining(6, 3)
+    whole = tmp_path / "whole.safetensors"
+    prior.train(tmp_path, whole, Features(), settings, 0, torch.device("cpu"), Reporter())
+    update, out = loop._update, tmp_path / "stopped.safetensors"
+    for stage, at in (("sync", 2), ("generic", 4)):
+
+        def stopped(trained, step, seed, stage=stage, at=at):
+            if (trained.name, step) == (stage, at):
+                raise KeyboardInterrupt
+            return update(trained, step, seed)
+
+        monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+        monkeypatch.setattr(loop, "_update", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            prior.train(tmp_path, out, Features(), settings, 0, torch.device("cpu"), Reporter())
+    monkeypatch.setattr(loop, "_update", update)
+    prior.train(tmp_path, out, Features(), settings, 0, torch.device("cpu"), Reporter())
+    one, other = prior.load(whole).state_dict(), prior.load(out).state_dict()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_corpus_of_one_is_refused(tmp_path):
+    with pytest.raises(InputError) as raised:
+        corpus.read(tmp_path, features.Mel(), Reporter())
+    assert raised.value.code == "corpus_empty"
 
 
 def test_guards_keep_motion_inside_the_person(someone):

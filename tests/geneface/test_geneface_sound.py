@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from geneface.sound import features as sound
-from geneface.sound import whisper
+from geneface.sound import pitch, whisper
 from steps.errors import InputError
 
 
@@ -18,7 +18,7 @@ def test_a_tone_is_loudest_in_its_band():
 
 @pytest.mark.parametrize(("samples", "rows"), [(1, 2), (640, 2), (641, 4), (16_000, 50)])
 def test_two_features_a_frame(samples, rows):
-    assert sound.Mel()(np.ones(samples, np.float32)).shape == (rows, 80)
+    assert sound.Mel()(np.ones(samples, np.float32)).shape == (rows, 82)
 
 
 def test_a_moment_of_sound_stands_at_its_moment():
@@ -33,12 +33,28 @@ def test_levelled_mel_does_not_hear_the_volume():
     assert np.abs(sound.levelled(sound.log_mel(speech)) - sound.levelled(sound.log_mel(0.1 * speech))).max() < 0.05
 
 
+@pytest.mark.parametrize("hertz", [85, 120, 220, 330])
+def test_pitch_of_a_voice(hertz):
+    time = np.arange(16_000) / 16_000
+    voice = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 8)).astype(np.float32)
+    found, voiced = pitch.pitch(0.1 * voice)
+    assert found.shape == (50,) and abs(np.median(found) / hertz - 1) < 0.02 and voiced.mean() > 0.95
+
+
+def test_noise_has_no_pitch():
+    assert pitch.pitch(np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32))[1].mean() < 0.05
+
+
 def encoder_tensors(state=64, layers=2, bands=80, context=1500):
     torch.manual_seed(0)
     made = whisper.Encoder(whisper.EncoderDims(bands, context, state, layers)).state_dict()
     return {f"encoder.{key}": torch.randn_like(value) * 0.05 for key, value in made.items()} | {
         "decoder.ln.weight": torch.ones(2)
     }
+
+
+def levels(blocks=2, state=64):
+    return whisper.Levels(torch.zeros(blocks - 1, state), torch.ones(blocks - 1, state))
 
 
 @pytest.mark.parametrize("layout", ["pt", "safetensors"])
@@ -56,14 +72,14 @@ def test_whisper_reads_openais_layout(tmp_path, layout):
         torch.save({"dims": {"n_mels": 80}, "model_state_dict": {k: v.half() for k, v in tensors.items()}}, path)
     else:
         save_file(tensors, path)
-    features = whisper.Whisper.read(path)
+    features = whisper.Whisper.read(path, levels())
     assert (features.name, features.dim) == ("whisper", 64)
     heard = features(np.random.default_rng(0).normal(size=16_000).astype(np.float32))
     assert heard.shape == (50, 64) and np.isfinite(heard).all()
 
 
 def test_whisper_hears_long_sound_in_overlapping_chunks():
-    features = whisper.Whisper(whisper.Encoder(whisper.EncoderDims(80, 1500, 64, 1)))
+    features = whisper.Whisper(whisper.Encoder(whisper.EncoderDims(80, 1500, 64, 2)), levels())
     heard = features(np.random.default_rng(0).normal(size=56 * 16_000).astype(np.float32))
     assert heard.shape == (2800, 64) and (np.abs(heard).sum(1) > 0).all()
 
@@ -71,7 +87,7 @@ def test_whisper_hears_long_sound_in_overlapping_chunks():
 def test_other_files_are_no_weights(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "base.safetensors")
     with pytest.raises(InputError) as raised:
-        whisper.Whisper.read(tmp_path / "base.safetensors")
+        whisper.Whisper.read(tmp_path / "base.safetensors", levels())
     assert raised.value.code == "weights_invalid"
 
 

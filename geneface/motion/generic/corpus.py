@@ -1,0 +1,71 @@
+"""What the generic model learns from: speakers, each a folder with audio.wav and landmarks.npz, as preprocessing leaves it.
+
+Motion is brought to *generic coefficients*, the same for everybody: each speaker's lower face is normalised with its own mean and
+deviation (face/person.py), and written in the principal directions of the whole corpus.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geneface.dataset import LANDMARKS, SOUND
+from geneface.face.geometry import Array
+from geneface.face.person import Person, lower_weights, pose_free
+from geneface.sound.features import AudioFeatures
+from media import audio
+from steps.errors import InputError
+from steps.program import check_stop
+from steps.progress import Reporter
+
+COMPONENTS = 12
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Training pairs of one speaker: audio features [2T, dim] and the normalised lower face [T, 111]."""
+
+    name: str
+    audio: Array
+    lower: Array
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Generic coefficients of the normalised lower face: directions [111, K] (orthonormal) and scale [1]."""
+
+    directions: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, speakers: Sequence[Speaker]) -> "Basis":
+        """Principal directions of all speakers together; the first coefficient has deviation 1."""
+        weighted = np.concatenate([speaker.lower for speaker in speakers]) * lower_weights()
+        _, directions = np.linalg.eigh((weighted.T @ weighted).astype(np.float64))
+        found = directions[:, : -COMPONENTS - 1 : -1]
+        found = found * np.sign(found[np.abs(found).argmax(0), np.arange(COMPONENTS)])
+        return cls(found.astype(np.float32), (weighted @ found[:, :1]).std(0).astype(np.float32))
+
+    def coefficients(self, lower: Array) -> Array:
+        """Normalised lower face [T, 111] to generic coefficients [T, K]."""
+        return (lower * lower_weights() @ self.directions / self.scale).astype(np.float32)
+
+
+def read(folder: Path, features: AudioFeatures, reporter: Reporter) -> list[Speaker]:
+    """All speakers below `folder`, in the order of their names. Raises InputError `corpus_empty`: fewer than two."""
+    folders = sorted(path.parent for path in folder.rglob(LANDMARKS) if (path.parent / SOUND).is_file())
+    if len(folders) < 2:
+        raise InputError("corpus_empty", f"{folder} holds {len(folders)} speakers ({SOUND} and {LANDMARKS}); two are needed.")
+    speakers = []
+    for done, path in enumerate(folders, 1):
+        check_stop()
+        with np.load(path / LANDMARKS, allow_pickle=False) as arrays:
+            points = arrays["points"].astype(np.float32)
+        person = Person.of(points)
+        _, motion = pose_free(points, person.shape)
+        heard = features(audio.read(path / SOUND))[: 2 * len(points)]
+        frames = len(heard) // 2
+        speakers.append(Speaker(path.name, heard[: 2 * frames], person.lower(motion)[:frames]))
+        reporter.progress("read corpus", done, len(folders))
+    return speakers
