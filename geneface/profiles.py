@@ -4,8 +4,8 @@ a busy machine.
 
 from dataclasses import dataclass
 
-FEATURES = ("mel", "whisper")
-"""Audio features by their names."""
+FEATURES = ("whisper", "hubert", "mel")
+"""Audio features by their names, the best first: what was measured (benchmarks/RESULTS.md), then what GeneFace uses."""
 MOTIONS = ("truth", "predicted", "constant", "swap")
 """What can drive a held-out rendering."""
 

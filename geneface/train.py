@@ -18,7 +18,7 @@ from geneface.loop import Trained
 from geneface.motion.generic import prior
 from geneface.motion.model import AudioToMotion, MotionDims
 from geneface.motion.training import MotionTrainer, Speech
-from geneface.profiles import Profile
+from geneface.profiles import FEATURES, Profile
 from geneface.renderers import Material, Renderer, Settings, Views, named
 from geneface.sound.features import AudioFeatures, features_named
 from media.clock import FPS, SAMPLE_RATE
@@ -158,15 +158,18 @@ def plan_of(
 
 
 def choose_features(wanted: str) -> tuple[AudioFeatures, str | None]:
-    """The extractor, and what it fell back from. `best` is whisper or else mel; what is named must be there."""
+    """The extractor, and what it fell back from. `best`: the first of FEATURES whose weights are there; what is named must be."""
     if wanted != "best":
         return features_named(wanted), None
-    try:
-        return features_named("whisper"), None
-    except InputError as error:
-        if error.code != "weights_missing":
-            raise
-        return features_named("mel"), f"audio features: mel instead of whisper ({error.message})"
+    missing = ""
+    for name in FEATURES:
+        try:
+            return features_named(name), f"audio features: {name} instead of {FEATURES[0]} ({missing})" if missing else None
+        except InputError as error:
+            if error.code != "weights_missing":
+                raise
+            missing = missing or error.message
+    raise AssertionError("mel needs no weights")
 
 
 def _clean(out: Path) -> None:

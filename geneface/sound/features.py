@@ -1,7 +1,8 @@
 """Speech features behind one port, 50 a second: exactly two for each video frame.
 
 `mel` is always there: 80 log-mel bands, window 25 ms, hop 320 samples at 16 kHz (HTK mel scale, 60-7,600 Hz), levelled over the
-utterance; energy; and pitch. `whisper` is the encoder of Whisper-base (whisper.py), when its weights are there.
+utterance; energy; and pitch. `whisper` is the encoder of Whisper-base (whisper.py), `hubert` that of
+HuBERT-large (hubert.py), when their weights are there.
 """
 
 from typing import Protocol
@@ -55,6 +56,10 @@ def features_named(name: str) -> AudioFeatures:
         from geneface.sound.whisper import Whisper  # noqa: PLC0415 - only who asks for it loads its weights
 
         return Whisper.load()
+    if name == "hubert":
+        from geneface.sound.hubert import Hubert  # noqa: PLC0415
+
+        return Hubert.load()
     raise InputError(
         "audio_features_unknown", f"This model was trained on audio features called {name!r}, which this version does not know."
     )

@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from geneface.sound import features as sound
-from geneface.sound import pitch, whisper
+from geneface.sound import hubert, pitch, whisper
 from steps.errors import InputError
 
 
@@ -82,6 +82,45 @@ def test_whisper_hears_long_sound_in_overlapping_chunks():
     features = whisper.Whisper(whisper.Encoder(whisper.EncoderDims(80, 1500, 64, 2)), levels())
     heard = features(np.random.default_rng(0).normal(size=56 * 16_000).astype(np.float32))
     assert heard.shape == (2800, 64) and (np.abs(heard).sum(1) > 0).all()
+
+
+HUBERT_LENGTHS = {
+    True: ("weight_g", "weight_v"),
+    False: ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+}
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_hubert_reads_hugging_faces_layout(tmp_path, monkeypatch, old):
+    """As published: under `hubert.`, with a head, the positional convolution as length and direction."""
+    torch.manual_seed(0)
+    encoder = hubert.Encoder(16, 64, 128, 2, 16, 4).eval()
+    tensors = {f"hubert.{key}": value for key, value in encoder.state_dict().items()}
+    weight = tensors.pop("hubert.encoder.pos_conv_embed.conv.weight")
+    length, direction = (f"hubert.encoder.pos_conv_embed.conv.{name}" for name in HUBERT_LENGTHS[old])
+    tensors |= {length: weight.norm(dim=(0, 1), keepdim=True), direction: 3 * weight, "lm_head.weight": torch.zeros(2, 64)}
+    tensors["hubert.masked_spec_embed"] = torch.zeros(64)
+    (tmp_path / "hubert-large").mkdir()
+    if old:
+        torch.save(tensors, tmp_path / "hubert-large" / "pytorch_model.bin")
+    else:
+        save_file(tensors, tmp_path / "hubert-large" / "model.safetensors")
+    monkeypatch.setenv("GENEFACE_WEIGHTS_DIR", str(tmp_path))
+    features = sound.features_named("hubert")
+    assert (features.name, features.dim) == ("hubert", 64)
+    samples = np.random.default_rng(0).normal(0, 0.1, 45 * 16_000).astype(np.float32)
+    heard = features(samples)
+    assert heard.shape == (2250, 64) and (np.abs(heard).sum(1) > 0).all()
+    with torch.inference_mode():
+        short = encoder(torch.from_numpy((samples[:32_000] - samples.mean()) / np.sqrt(samples.var() + 1e-7))[None])[0]
+    assert short.shape == (99, 64) and np.allclose(heard[:90], short[:90], atol=0.2)
+
+
+def test_missing_hubert_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENEFACE_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(InputError) as raised:
+        sound.features_named("hubert")
+    assert raised.value.code == "weights_missing" and "hubert-large" in raised.value.message
 
 
 def test_other_files_are_no_weights(tmp_path):
