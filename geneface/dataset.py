@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geneface.face.geometry import Array
 from media import audio
 from media.files import written
+from media.png import read_png
 from steps.errors import InputError
 
 FRAMES, SOUND, LANDMARKS, ACCOUNT = "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json"
+LAYERS, PLATE = "layers.mp4", "plate.png"
 REPORT = "report.json"
-FILES = (FRAMES, SOUND, LANDMARKS, ACCOUNT)
+FILES = (FRAMES, SOUND, LANDMARKS, LAYERS, PLATE, ACCOUNT)
 HELD_OUT = 11
 """One frame in this many, at the end, is held out and never trained on."""
 
@@ -57,6 +60,17 @@ class Dataset:
     def frames(self) -> Path:
         """The packed pictures."""
         return self.folder / FRAMES
+
+    @property
+    def layers(self) -> Path:
+        """The packed layers: T pictures of 256×256 whose R, G and B are the shares (0–255) of head, neck and torso in each
+        pixel (to a few levels, as coded); what is missing to 255 is background.
+        """
+        return self.folder / LAYERS
+
+    def plate(self) -> NDArray[np.uint8]:
+        """The background without the person, uint8 [size, size, 3]."""
+        return read_png(self.folder / PLATE)
 
     def sound(self) -> Array:
         """16 kHz mono."""

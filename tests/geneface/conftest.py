@@ -1,6 +1,7 @@
 """A small dataset and a model trained on it, made once for this room's tests."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from geneface_person import write_dataset
 
 from geneface import train
 from geneface.profiles import MotionTraining, Profile, RendererTraining
+from media import ffmpeg
 from steps.progress import Reporter
 
+TALKER = Path(__file__).resolve().parents[2] / "samples" / "talker.mp4"
 TINY = Profile("tiny", "mel", MotionTraining(12, batch=4, frames=48), RendererTraining(40, 32, (8, 16), learning_rate=5e-3))
 
 
@@ -39,3 +42,12 @@ def model(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("geneface") / "model"
     train.train(data, folder, train.Options(TINY, device="cpu"), Reporter())
     return folder
+
+
+@pytest.fixture(scope="session")
+def talker_clip(tmp_path_factory):
+    """The first six seconds of the sample talker."""
+    path = tmp_path_factory.mktemp("clip") / "talker.mp4"
+    command = [ffmpeg.binary(), "-nostdin", "-loglevel", "error", "-i", str(TALKER), "-t", "6", "-c", "copy", str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    return path
