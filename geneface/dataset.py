@@ -30,6 +30,8 @@ class Dataset:
     account: dict[str, Any]
     points: Array
     """[T, 478, 3] picture landmarks in pixels of the packed frames."""
+    eyes: Array
+    """[T, 2] lid gap over eye width of the eye on the picture's left and of the other, free of the head's pose."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -40,8 +42,8 @@ class Dataset:
                 "dataset_incomplete", f"{folder} holds no complete dataset; run `python -m geneface preprocess` first."
             )
         with np.load(folder / LANDMARKS, allow_pickle=False) as arrays:
-            points = arrays["points"].astype(np.float32)
-        return cls(folder, account, points)
+            points, eyes = (arrays[name].astype(np.float32) for name in ("points", "eyes"))
+        return cls(folder, account, points, eyes)
 
     def __len__(self) -> int:
         return len(self.points)

@@ -22,8 +22,11 @@ from geneface.dataset import (
     write_json,
 )  # fmt: skip
 from geneface.errors import video_too_short
+from geneface.face import eyes
 from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width
+from geneface.face.geometry import median_shape
 from geneface.face.layers import SIDE as LAYERS_SIDE
+from geneface.face.person import pose_free
 from geneface.layering import Samples, write_layers
 from media import audio, faces, video
 from media.clock import FPS, SAMPLE_RATE
@@ -106,14 +109,17 @@ def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: 
     audio.write_wav(folder / SOUND, heard)
     points = found.points[first:last]
     write_layers(folder / FRAMES, points, samples.within(first, last), folder / LAYERS, folder / PLATE, reporter)
+    pose, _ = pose_free(points, median_shape(points))
+    opened = eyes.aperture(points, pose)
     with written(folder / LANDMARKS) as partial, partial.open("wb") as file:
-        np.savez(file, points=points, interpolated=found.interpolated[first:last])
+        np.savez(file, points=points, eyes=opened, interpolated=found.interpolated[first:last])
     account = {
         **describe(), "video_sha256": digest, "video": source.name, "frames": last - first, "first_frame": first,
         "trained": training_frames(last - first), "size": SIDE, "fps": FPS, "crop": list(crop), "source_size": [stream.width,
         stream.height],
         "source_fps": round(stream.fps, 3), "face_width": round(width * SIDE / crop[2], 1), "source_face_width": round(width, 1),
         "interpolated_frames": int(found.interpolated[first:last].sum()), "dropped_frames": len(found.found) - (last - first),
+        "blinks": eyes.statistics(opened).described(),
     }  # fmt: skip
     write_json(folder / REPORT, account)
     write_json(folder / ACCOUNT, account)

@@ -51,3 +51,8 @@ def talker_clip(tmp_path_factory):
     command = [ffmpeg.binary(), "-nostdin", "-loglevel", "error", "-i", str(TALKER), "-t", "6", "-c", "copy", str(path)]
     subprocess.run(command, check=True, timeout=60)
     return path
+
+
+@pytest.fixture(scope="session")
+def talker_film():
+    return TALKER
