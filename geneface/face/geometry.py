@@ -80,3 +80,9 @@ def median_shape(points: Array) -> Array:
         shape = np.median(similarity(shape[BONY], bones).remove(points), axis=0).astype(np.float32)
     shape = shape - shape[BONY].mean(0)
     return (shape * (FACE_WIDTH / np.linalg.norm(shape[WIDTH_POINTS[0]] - shape[WIDTH_POINTS[1]]))).astype(np.float32)
+
+
+def from_the_front(points: Array) -> Array:
+    """The points of each frame in face units, free of the head's pose, [T, 478, 3], from picture landmarks [T, 478, 3]."""
+    shape = median_shape(points)
+    return similarity(shape[BONY], points[:, BONY]).remove(points)
