@@ -3,44 +3,63 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from geneface import judging
 from geneface.dataset import (
     ACCOUNT,
     FRAMES,
     HELD_OUT,
     LANDMARKS,
+    LAYERS,
+    PLATE,
     REPORT,
     SOUND,
     account_of,
     training_frames,
     write_json,
 )  # fmt: skip
-from geneface.errors import video_too_short
-from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width
-from media import audio, faces, video
+from geneface.errors import audio_out_of_sync, frame_rate_too_low, video_too_short
+from geneface.face import eyes, quality
+from geneface.face.framing import SIDE
+from geneface.face.geometry import Array, from_the_front
+from geneface.face.layers import SIDE as LAYERS_SIDE
+from geneface.judging import LEAST_SECONDS, Kept
+from geneface.layering import Samples, write_layers
+from geneface.sound import offset
+from geneface.sound.offset import Offset
+from geneface.view import View, view_of
+from geneface.watching import Watch
+from media import audio, mesh, video
 from media.clock import FPS, SAMPLE_RATE
-from media.errors import AudioMissing, FaceMissingInFrames, FaceTooSmall, VideoMissing
-from media.faces import Landmarks
+from media.errors import AudioMissing, VideoMissing
 from media.files import written
 from media.frames import Frame
-from media.mesh import MAX_GAP, runs
+from media.mesh import MAX_GAP
 from media.probe import probe
 from media.writer import Writer
 from steps.errors import InputError
 from steps.program import check_stop
 from steps.progress import Reporter
 
-VERSION = 1
+VERSION = 2
 """Rises whenever the same video would give another dataset."""
-LEAST_SECONDS = 4.0
-FACE_SHARE = 0.9
-"""Share of the frames that must show the face."""
-OPTIONS: dict[str, Any] = {"size": SIDE, "fps": FPS, "sample_rate": SAMPLE_RATE, "held_out": HELD_OUT, "max_gap": MAX_GAP}
+LEAST_RATE = 15.0
+"""Pictures a second of the source."""
+OPTIONS: dict[str, Any] = {
+    "size": SIDE, "fps": FPS, "sample_rate": SAMPLE_RATE, "held_out": HELD_OUT, "max_gap": MAX_GAP, "layers": LAYERS_SIDE,
+}  # fmt: skip
 """The same for every profile, so that their trainings share one dataset."""
+
+OFFSET_UNKNOWN = (
+    "Whether sound and picture belong together could not be told: too little speech, or noise or music over it. "
+    "The sound was left where it is."
+)
 
 
 def options_hash() -> str:
@@ -57,7 +76,7 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
     """Cuts, follows, packs and accounts for one clip. A folder that holds the same already is left alone. Returns the account.
 
     Raises InputError: `no_face_detected`, `multiple_faces`, `face_missing_in_frames`, `face_too_small`, `video_too_short`,
-    `audio_missing`, `audio_silent` and what `media` finds wrong with the file.
+    `audio_missing`, `audio_silent`, what `geneface.errors` lists and what `media` finds wrong with the file.
     """
     info = probe(source)
     if info.video is None:
@@ -66,6 +85,8 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
         raise AudioMissing(source.name)
     if info.video.seconds < LEAST_SECONDS:
         raise video_too_short(source.name, info.video.seconds, LEAST_SECONDS)
+    if info.video.fps < LEAST_RATE:
+        raise frame_rate_too_low(source.name, info.video.fps, LEAST_RATE)
     digest = sha256(source)
     kept = account_of(folder)
     if kept and (kept["version"], kept["options_hash"], kept["video_sha256"]) == (VERSION, options_hash(), digest):
@@ -92,54 +113,83 @@ def preprocess_folder(videos: Path, reporter: Reporter) -> Path:
 
 
 def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: Reporter) -> dict[str, Any]:
-    stream = probe(source).video
-    assert stream is not None  # noqa: S101 - preprocess() has looked
     reporter.progress("survey", 0, 1)
-    survey = faces.survey(source)
+    view = view_of(source)
     reporter.progress("survey", 1, 1)
-    width = face_width(survey)
-    if width < SMALLEST_FACE:
-        raise FaceTooSmall(source.name, width=width, limit=int(SMALLEST_FACE))
-    crop = crop_of(survey, stream.width, stream.height)
-    expected = round(stream.seconds * FPS)
+    samples, watch = Samples(len(view.path)), Watch()
     with written(folder / FRAMES) as partial:
-        pictures = _packed(video.frames(source, (SIDE, SIDE), crop), partial, expected, reporter)
-        found = faces.landmarks(pictures)
-        first, last = usable_stretch(source.name, found)
-        if last - first < len(found.found):
-            _cut(partial, first, last, reporter)
-    samples = fitted(sound, first, last)
-    audio.require_sound(source, samples)
-    audio.write_wav(folder / SOUND, samples)
+        seen = _watched(samples.pass_on(view.pictures()), partial, watch, len(view.path), reporter)
+        kept = judging.kept(view, seen, watch.measures())
+        if kept.last - kept.first < kept.total:
+            _cut(partial, kept.first, kept.last, reporter)
+    front, good = from_the_front(kept.points), quality.trainable(kept.marks)
+    apart = offset.measure(front, fitted(sound, kept.first, kept.last), good)
+    later = offset.to_remove(apart)
+    if abs(later) > offset.MOST:
+        raise audio_out_of_sync(source.name, later)
+    span = (kept.first + later, kept.last + later)
+    heard = fitted(sound, *span)
+    audio.require_sound(source, heard)
+    audio.write_wav(folder / SOUND, heard)
+    good &= _has_sound(len(sound), *span)
+    write_layers(folder / FRAMES, kept.points, samples.chosen(good, kept.first), folder / LAYERS, folder / PLATE, reporter)
+    opened, path = eyes.aperture(front), view.squares(kept.total)[kept.first : kept.last]
+    arrays = {"points": kept.points, "eyes": opened, "trainable": good, "flags": kept.marks, "crop": path}
     with written(folder / LANDMARKS) as partial, partial.open("wb") as file:
-        np.savez(file, points=found.points[first:last], interpolated=found.interpolated[first:last])
+        np.savez(file, interpolated=kept.interpolated, **arrays)
     account = {
-        **describe(), "video_sha256": digest, "video": source.name, "frames": last - first, "first_frame": first,
-        "trained": training_frames(last - first), "size": SIDE, "fps": FPS, "crop": list(crop), "source_size": [stream.width,
-        stream.height],
-        "source_fps": round(stream.fps, 3), "face_width": round(width * SIDE / crop[2], 1), "source_face_width": round(width, 1),
-        "interpolated_frames": int(found.interpolated[first:last].sum()), "dropped_frames": len(found.found) - (last - first),
+        **describe(), "video_sha256": digest, **_account(view, kept, path), "trainable_frames": int(good.sum()),
+        "audio_moved_frames": later, "blinks": eyes.statistics(opened).described(),
     }  # fmt: skip
-    write_json(folder / REPORT, account)
+    _report(folder, account, kept, apart, reporter)
     write_json(folder / ACCOUNT, account)
     return {"dataset": str(folder), **account}
 
 
-def _packed(pictures: Iterator[Frame], target: Path, expected: int, reporter: Reporter) -> Iterator[Frame]:
-    """Hands the frames on while they are written to `target`."""
+def _account(view: View, kept: Kept, path: Array) -> dict[str, Any]:
+    """What the dataset's pictures are and where they come from."""
+    count, stream = kept.last - kept.first, view.stream
+    told = {
+        "video": view.source.name, "frames": count, "first_frame": kept.first, "trained": training_frames(count), "size": SIDE,
+        "fps": FPS, "source_size": [stream.width, stream.height], "source_fps": round(stream.fps, 3),
+        "face_width": round(float(np.median(view.face_width * SIDE / path[:, 2])), 1),
+        "source_face_width": round(view.face_width, 1), "followed": view.crop is None, "crop": view.crop and list(view.crop),
+        "interpolated_frames": int(kept.interpolated.sum()), "dropped_frames": kept.total - count,
+    }  # fmt: skip
+    if view.crop is None:
+        told["crop_path"] = [[round(float(value), 1) for value in square] for square in path[::FPS]]
+    return told
+
+
+def _report(folder: Path, account: dict[str, Any], kept: Kept, apart: Offset | None, reporter: Reporter) -> None:
+    """The account, with what every frame's judgement adds up to, in report.json."""
+    warnings = [] if apart and apart.sure else [OFFSET_UNKNOWN]
+    for warning in warnings:
+        reporter.message(warning, level="warning")
+    measured = apart and asdict(apart)
+    write_json(
+        folder / REPORT, {**account, "quality": quality.summary(kept.marks), "audio_offset": measured, "warnings": warnings}
+    )
+
+
+def _watched(
+    pictures: Iterator[Frame], target: Path, watch: Watch, expected: int, reporter: Reporter
+) -> list[NDArray[np.float32] | None]:
+    """Writes the frames to `target` while they are followed and measured; their landmarks."""
+    seen = []
     with video.pack(target, SIDE, SIDE) as writer:
-        for done, frame in enumerate(pictures, 1):
+        for frame, points in mesh.follow(pictures):
             check_stop()
             writer.write(frame)
-            yield frame
-            reporter.progress("landmarks", min(done, expected), expected)
+            watch.see(frame, points)
+            seen.append(points)
+            reporter.progress("landmarks", min(len(seen), expected), expected)
+    return seen
 
 
 def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
     """Leaves only frames first to last - 1 in the packed file."""
-    reporter.message(
-        f"keeping frames {first} to {last - 1}: the longest stretch that shows the face all the time", level="warning"
-    )
+    reporter.message(f"keeping frames {first} to {last - 1}: the longest stretch that can be used", level="warning")
     shorter: Writer = video.pack(path.with_name(f".cut-{path.name}"), SIDE, SIDE)
     with shorter as writer:
         for frame in video.frames(path, start=first / FPS, seconds=(last - first) / FPS):
@@ -147,29 +197,21 @@ def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
     shorter.path.replace(path)
 
 
-def usable_stretch(name: str, found: Landmarks) -> tuple[int, int]:
-    """First and one-past-last frame of the longest stretch in which every frame has a face (gaps of up to 5 frames are bridged).
-
-    Raises FaceMissingInFrames when the face is away too often, InputError `video_too_short` when the stretch is.
-    """
-    faces.require_face(name, found, FACE_SHARE)
-    first, last = max(runs(found.usable), key=lambda run: run[1] - run[0])
-    if (last - first) / FPS < LEAST_SECONDS:
-        raise video_too_short(name, (last - first) / FPS, LEAST_SECONDS)
-    if last - first < 0.6 * len(found.found):
-        gaps = ", ".join(f"{start / FPS:.1f}–{stop / FPS:.1f} s" for start, stop in found.gaps()[:6])
-        missing = int((~found.usable).sum())
-        raise FaceMissingInFrames(name, missing=missing, total=len(found.found), seconds=gaps)
-    return first, last
-
-
 def fitted(sound: np.ndarray, first: int, last: int) -> np.ndarray:
-    """The samples of frames first to last - 1, silence where the track ends before them."""
+    """The samples of frames first to last - 1, silence before the track's begin (first < 0) and after its end."""
     step = SAMPLE_RATE // FPS
     samples = np.zeros((last - first) * step, np.float32)
-    piece = sound[first * step : last * step]
-    samples[: len(piece)] = piece
+    piece = sound[max(first, 0) * step : max(last, 0) * step]
+    start = max(-first, 0) * step
+    samples[start : start + len(piece)] = piece
     return samples
+
+
+def _has_sound(samples: int, first: int, last: int) -> NDArray[np.bool_]:
+    """Which of the frames first to last - 1 of the sound lie within its samples, [T]; a last frame may be cut short."""
+    step = SAMPLE_RATE // FPS
+    frames = np.arange(first, last)
+    return (frames >= 0) & (frames * step < samples)
 
 
 def sha256(path: Path) -> str:
