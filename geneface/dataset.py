@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from geneface.face.geometry import Array
-from media import audio
+from media import audio, pictures
 from media.files import written
 from steps.errors import InputError
 
 FRAMES, SOUND, LANDMARKS, ACCOUNT = "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json"
+LAYERS, PLATE = "layers.mp4", "plate.png"
 REPORT = "report.json"
 FILES = (FRAMES, SOUND, LANDMARKS, ACCOUNT)
 HELD_OUT = 11
@@ -57,6 +58,15 @@ class Dataset:
     def frames(self) -> Path:
         """The packed pictures."""
         return self.folder / FRAMES
+
+    @property
+    def layers(self) -> Path:
+        """A video of as many pictures, 256 x 256: the shares (0-255) of head, neck and torso; the rest is background."""
+        return self.folder / LAYERS
+
+    def plate(self) -> np.ndarray:
+        """The background without the person, uint8 [size, size, 3]."""
+        return pictures.read(self.folder / PLATE, self.size, self.size)
 
     def sound(self) -> Array:
         """16 kHz mono."""

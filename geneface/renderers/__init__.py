@@ -32,12 +32,19 @@ class Views:
     """Of the head, steadied, in pixels of the dataset's frames."""
     lower: Array
     """[T, 111] normalised motion of jaw and lips (face/person.py)."""
+    eyes: Array
+    """[T, 2] how far the two eyes are open; 1 as mostly."""
+
+    @classmethod
+    def of(cls, pose: Pose, lower: Array, eyes: Array | None = None) -> Self:
+        """With eyes as open as mostly where nothing is said of them."""
+        return cls(pose, lower, np.ones((len(lower), 2), np.float32) if eyes is None else eyes)
 
     def __len__(self) -> int:
         return len(self.lower)
 
     def __getitem__(self, index: slice | np.ndarray) -> Self:
-        return replace(self, pose=self.pose[index], lower=self.lower[index])
+        return replace(self, pose=self.pose[index], lower=self.lower[index], eyes=self.eyes[index])
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Renderer(Protocol):
         ...
 
 
-NAMES = ("plane",)
+NAMES = ("plane", "nerf", "gs")
 
 
 def named(name: str) -> type[Renderer]:
