@@ -1,0 +1,35 @@
+"""The costly operation of a grid, the weighted sum of table rows, in one place: a Triton kernel where CUDA and Triton are,
+torch elsewhere; both give the same numbers.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """sum_k weights[n, k] * table[rows[n, k]]: table [R, F], rows [N, K] and weights [N, K] to [N, F]."""
+    found: Tensor = _Gather.apply(table, rows, weights)
+    return found
+
+
+class _Gather(torch.autograd.Function):
+    """Keeps no [N, K, F] between forward and backward, and adds into the table row by row: autograd's own way through an
+    embedding is several times slower on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN001 - torch's context
+        ctx.save_for_backward(table, rows, weights)
+        return functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:  # noqa: ANN001
+        table, rows, weights = ctx.saved_tensors
+        flat, table_gradient, weight_gradient = rows.flatten().long(), None, None  # int32 takes a slow way through index_add
+        if ctx.needs_input_grad[0]:
+            added = (weights[..., None] * gradient[:, None]).flatten(0, 1)
+            table_gradient = torch.zeros_like(table).index_add_(0, flat, added)
+        if ctx.needs_input_grad[2]:
+            weight_gradient = (table.index_select(0, flat).view(*rows.shape, -1) * gradient[:, None]).sum(-1)
+        return table_gradient, None, weight_gradient
