@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from geneface.checkpoints import Tensors
-from geneface.dataset import FILES, LAYERS, PLATE, Dataset, write_json
+from geneface.dataset import FILES, Dataset, write_json
 from geneface.face.person import Person
 from geneface.motion.model import AudioToMotion, MotionDims
 from geneface.renderers import Renderer, named
@@ -71,7 +71,7 @@ def save(
     plan: dict[str, Any],
 ) -> None:  # fmt: skip
     """Writes a finished model, its manifest last; `renderer` is {"name", "dims"}, `drawn` the tensors of its stages."""
-    for name in (*FILES, *(name for name in (LAYERS, PLATE) if (dataset.folder / name).is_file())):
+    for name in FILES:
         _link(dataset.folder / name, folder / name)
     parts: dict[str, Tensors] = {"person": person.tensors(), "motion": motion.state_dict(), **drawn}
     for name, tensors in parts.items():

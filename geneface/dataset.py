@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geneface.face.geometry import Array
-from media import audio, pictures
+from media import audio
 from media.files import written
+from media.png import read_png
 from steps.errors import InputError
 
 FRAMES, SOUND, LANDMARKS, ACCOUNT = "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json"
 LAYERS, PLATE = "layers.mp4", "plate.png"
 REPORT = "report.json"
-FILES = (FRAMES, SOUND, LANDMARKS, ACCOUNT)
+FILES = (FRAMES, SOUND, LANDMARKS, LAYERS, PLATE, ACCOUNT)
 HELD_OUT = 11
 """One frame in this many, at the end, is held out and never trained on."""
 
@@ -28,6 +30,8 @@ class Dataset:
     account: dict[str, Any]
     points: Array
     """[T, 478, 3] picture landmarks in pixels of the packed frames."""
+    eyes: Array
+    """[T, 2] lid gap over eye width of the eye on the picture's left and of the other, free of the head's pose."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -38,8 +42,8 @@ class Dataset:
                 "dataset_incomplete", f"{folder} holds no complete dataset; run `python -m geneface preprocess` first."
             )
         with np.load(folder / LANDMARKS, allow_pickle=False) as arrays:
-            points = arrays["points"].astype(np.float32)
-        return cls(folder, account, points)
+            points, eyes = (arrays[name].astype(np.float32) for name in ("points", "eyes"))
+        return cls(folder, account, points, eyes)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -61,12 +65,14 @@ class Dataset:
 
     @property
     def layers(self) -> Path:
-        """A video of as many pictures, 256 x 256: the shares (0-255) of head, neck and torso; the rest is background."""
+        """The packed layers: T pictures of 256×256 whose R, G and B are the shares (0–255) of head, neck and torso in each
+        pixel (to a few levels, as coded); what is missing to 255 is background.
+        """
         return self.folder / LAYERS
 
-    def plate(self) -> np.ndarray:
+    def plate(self) -> NDArray[np.uint8]:
         """The background without the person, uint8 [size, size, 3]."""
-        return pictures.read(self.folder / PLATE, self.size, self.size)
+        return read_png(self.folder / PLATE)
 
     def sound(self) -> Array:
         """16 kHz mono."""

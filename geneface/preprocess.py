@@ -13,6 +13,8 @@ from geneface.dataset import (
     FRAMES,
     HELD_OUT,
     LANDMARKS,
+    LAYERS,
+    PLATE,
     REPORT,
     SOUND,
     account_of,
@@ -20,7 +22,12 @@ from geneface.dataset import (
     write_json,
 )  # fmt: skip
 from geneface.errors import video_too_short
+from geneface.face import eyes
 from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width
+from geneface.face.geometry import median_shape
+from geneface.face.layers import SIDE as LAYERS_SIDE
+from geneface.face.person import pose_free
+from geneface.layering import Samples, write_layers
 from media import audio, faces, video
 from media.clock import FPS, SAMPLE_RATE
 from media.errors import AudioMissing, FaceMissingInFrames, FaceTooSmall, VideoMissing
@@ -33,12 +40,14 @@ from media.writer import Writer
 from steps.program import check_stop
 from steps.progress import Reporter
 
-VERSION = 1
+VERSION = 2
 """Rises whenever the same video would give another dataset."""
 LEAST_SECONDS = 4.0
 FACE_SHARE = 0.9
 """Share of the frames that must show the face."""
-OPTIONS: dict[str, Any] = {"size": SIDE, "fps": FPS, "sample_rate": SAMPLE_RATE, "held_out": HELD_OUT, "max_gap": MAX_GAP}
+OPTIONS: dict[str, Any] = {
+    "size": SIDE, "fps": FPS, "sample_rate": SAMPLE_RATE, "held_out": HELD_OUT, "max_gap": MAX_GAP, "layers": LAYERS_SIDE,
+}  # fmt: skip
 """The same for every profile, so that their trainings share one dataset."""
 
 
@@ -88,23 +97,29 @@ def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: 
         raise FaceTooSmall(source.name, width=width, limit=int(SMALLEST_FACE))
     crop = crop_of(survey, stream.width, stream.height)
     expected = round(stream.seconds * FPS)
+    samples = Samples(expected)
     with written(folder / FRAMES) as partial:
-        pictures = _packed(video.frames(source, (SIDE, SIDE), crop), partial, expected, reporter)
+        pictures = _packed(samples.pass_on(video.frames(source, (SIDE, SIDE), crop)), partial, expected, reporter)
         found = faces.landmarks(pictures)
         first, last = usable_stretch(source.name, found)
         if last - first < len(found.found):
             _cut(partial, first, last, reporter)
-    samples = fitted(sound, first, last)
-    audio.require_sound(source, samples)
-    audio.write_wav(folder / SOUND, samples)
+    heard = fitted(sound, first, last)
+    audio.require_sound(source, heard)
+    audio.write_wav(folder / SOUND, heard)
+    points = found.points[first:last]
+    write_layers(folder / FRAMES, points, samples.within(first, last), folder / LAYERS, folder / PLATE, reporter)
+    pose, _ = pose_free(points, median_shape(points))
+    opened = eyes.aperture(points, pose)
     with written(folder / LANDMARKS) as partial, partial.open("wb") as file:
-        np.savez(file, points=found.points[first:last], interpolated=found.interpolated[first:last])
+        np.savez(file, points=points, eyes=opened, interpolated=found.interpolated[first:last])
     account = {
         **describe(), "video_sha256": digest, "video": source.name, "frames": last - first, "first_frame": first,
         "trained": training_frames(last - first), "size": SIDE, "fps": FPS, "crop": list(crop), "source_size": [stream.width,
         stream.height],
         "source_fps": round(stream.fps, 3), "face_width": round(width * SIDE / crop[2], 1), "source_face_width": round(width, 1),
         "interpolated_frames": int(found.interpolated[first:last].sum()), "dropped_frames": len(found.found) - (last - first),
+        "blinks": eyes.statistics(opened).described(),
     }  # fmt: skip
     write_json(folder / REPORT, account)
     write_json(folder / ACCOUNT, account)

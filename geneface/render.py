@@ -116,7 +116,7 @@ def drawn(loaded: Avatar, scene: Scene, composer: Composer | None = None) -> Ite
     composer = composer or _composer(loaded, SOURCE)
     data = loaded.dataset
     pose, _ = pose_free(data.points, loaded.person.shape)
-    views = Views.of(pose.smoothed()[scene.numbers], scene.lower)
+    views = Views(pose.smoothed()[scene.numbers], scene.lower, data.eyes[scene.numbers])
     frames = base_frames.read(data.frames, scene.numbers) if composer.needs_frames else repeat(np.zeros((1, 1, 3), np.uint8))
     layers = base_frames.read(data.layers, scene.numbers) if composer.needs_layers else None
     for start in range(0, len(views), BATCH):

@@ -1,7 +1,5 @@
 """Contact sheets: frames of a video side by side with their times, as one PNG."""
 
-import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,8 +8,8 @@ from numpy.typing import NDArray
 
 from media import font
 from media.clock import FPS
-from media.files import written
 from media.frames import Frame, frames
+from media.png import write_png
 from media.probe import probe
 from media.resize import resized
 
@@ -51,18 +49,6 @@ def captioned(frame: Frame, words: str, height: int = 14) -> Frame:
     return (marked + 0.5).astype(np.uint8)
 
 
-def write_png(path: Path, picture: Frame) -> None:
-    """Writes uint8 [H, W, 3], RGB, as PNG (8-bit truecolour, every row filtered by the one above), whole or not at all."""
-    height, width = picture.shape[:2]
-    rows = picture.reshape(height, width * 3)
-    above = np.vstack([np.zeros((1, width * 3), np.uint8), rows[:-1]])
-    lines = np.hstack([np.full((height, 1), 2, np.uint8), rows - above])
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(lines.tobytes(), 6)
-    with written(Path(path)) as partial:
-        partial.write_bytes(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b""))
-
-
 def _pick(stream: Iterable[Frame], wanted: set[int]) -> Iterator[tuple[int, Frame]]:
     for number, frame in enumerate(stream):
         if number in wanted:
@@ -72,7 +58,3 @@ def _pick(stream: Iterable[Frame], wanted: set[int]) -> Iterator[tuple[int, Fram
 def _tile(frame: Frame, width: int, words: str) -> NDArray[np.uint8]:
     height = max(1, round(frame.shape[0] * width / frame.shape[1]))
     return captioned(resized(frame, (width, height)), words)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

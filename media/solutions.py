@@ -1,4 +1,5 @@
-"""Opens mediapipe's face detector and face mesh (models inside the mediapipe 0.10.21 wheel), quietly and on the CPU.
+"""Opens mediapipe's face detector, face mesh and selfie segmentation, quietly and on the CPU (models inside the mediapipe
+0.10.21 wheel, Apache-2.0).
 
 The wheel brings its own libEGL and libGLESv2 and is linked to nothing else that a bare Debian lacks; without a GPU the
 graphs run on XNNPACK. matplotlib is imported by mediapipe for plots that nobody here draws: an empty module stands in.
@@ -34,6 +35,14 @@ def mesh(tracking: bool) -> Any:
     """A face mesh of 478 points (468 and the irises) for one face; with `tracking`, each frame starts from the one before."""
     with quiet():
         opened = _module("face_mesh").FaceMesh(static_image_mode=not tracking, max_num_faces=1, refine_landmarks=True)
+        opened.process(np.zeros((64, 64, 3), np.uint8))
+    return opened
+
+
+def segmentation() -> Any:
+    """A segmentation of people from what is around them, for pictures of any shape (the model sees 256×256)."""
+    with quiet():
+        opened = _module("selfie_segmentation").SelfieSegmentation(model_selection=0)
         opened.process(np.zeros((64, 64, 3), np.uint8))
     return opened
 

@@ -18,7 +18,7 @@ STEP_WEIGHTS: Mapping[str, Mapping[str, float]] = {
 
 FETCH = Part("fetch", 0.03)
 UPLOAD = Part("upload", 0.03)
-PREPROCESS = Part("preprocess", 1, {"survey": 1, "landmarks": 4})
+PREPROCESS = Part("preprocess", 1, {"survey": 1, "landmarks": 4, "layers": 4})
 TRAIN = Part("train", 1, {"audio features": 1, "train motion": 9, "unpack regions": 5, "train plane": 15})
 """With the stages that geneface goes through, in their order; one that is not named here is counted all the same."""
 

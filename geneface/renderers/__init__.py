@@ -33,12 +33,7 @@ class Views:
     lower: Array
     """[T, 111] normalised motion of jaw and lips (face/person.py)."""
     eyes: Array
-    """[T, 2] how far the two eyes are open; 1 as mostly."""
-
-    @classmethod
-    def of(cls, pose: Pose, lower: Array, eyes: Array | None = None) -> Self:
-        """With eyes as open as mostly where nothing is said of them."""
-        return cls(pose, lower, np.ones((len(lower), 2), np.float32) if eyes is None else eyes)
+    """[T, 2] lid gap over eye width of each eye (face/eyes.py)."""
 
     def __len__(self) -> int:
         return len(self.lower)

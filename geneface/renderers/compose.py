@@ -36,13 +36,13 @@ class Background:
     @classmethod
     def named(cls, words: str, dataset: Dataset) -> Self:
         """`source`, `plate`, `#rrggbb` or the path of a picture, in the size of the dataset. Raises InputError
-        `background_invalid`, `dataset_incomplete`.
+        `background_invalid`.
         """
         size = dataset.size
         if words == SOURCE:
             return cls(words, None)
         if words == PLATE:
-            return cls(words, plate_of(dataset))
+            return cls(words, dataset.plate())
         if re.fullmatch(r"#[0-9a-fA-F]{6}", words):
             colour = np.frombuffer(bytes.fromhex(words[1:]), np.uint8)
             return cls(words.lower(), np.broadcast_to(colour, (size, size, 3)))
@@ -52,16 +52,6 @@ class Background:
             raise InputError(
                 "background_invalid", f"The background is source, plate, #rrggbb or a picture (png, jpeg, bmp): {error.message}"
             ) from error
-
-
-def plate_of(dataset: Dataset) -> np.ndarray:
-    """The clean background, uint8 [S, S, 3]. Raises InputError `dataset_incomplete` when preprocessing left none."""
-    try:
-        return dataset.plate()
-    except MediaError as error:
-        raise InputError(
-            "dataset_incomplete", f"{dataset.folder} holds no background plate; run `python -m geneface preprocess` again."
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -77,9 +67,9 @@ class Composer:
 
     @classmethod
     def of(cls, renderer: Renderer, background: Background, dataset: Dataset, shape: np.ndarray) -> Self:
-        """For a person of this median shape [478, 3]. Raises InputError `dataset_incomplete`."""
+        """For a person of this median shape [478, 3]."""
         plain = background.ground is None and not renderer.whole
-        return cls(renderer, background, None if plain else plate_of(dataset), anchor(shape))
+        return cls(renderer, background, None if plain else dataset.plate(), anchor(shape))
 
     @property
     def needs_frames(self) -> bool:

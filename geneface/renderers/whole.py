@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geneface.dataset import Dataset
 from geneface.face.geometry import Array, Pose
 from geneface.face.region import Placement, extract
 from geneface.renderers import Layer, Material
-from geneface.renderers.compose import foreground, plate_of
+from geneface.renderers.compose import foreground
 from geneface.renderers.regions import unpack
-from media.errors import MediaError
-from steps.errors import InputError
 
 LAYERS_SIDE = 256
 LEAST_ALPHA = 0.1
@@ -42,12 +39,15 @@ class Footage:
 
     @classmethod
     def of(cls, material: Material, size: int) -> Self:
-        """The training part of a dataset, unpacked. Raises InputError `dataset_incomplete` when it has no layers."""
+        """The training part of a dataset, unpacked."""
         dataset, count = material.dataset, len(material.views)
-        plate = torch.from_numpy(plate_of(dataset).copy())[None]
+        plate = torch.from_numpy(dataset.plate())[None]
         small = extract(plate, whole_frame(1, dataset.size), size)[0].div(255).numpy()
-        frames = _unpacked(material, dataset, "frames", whole_frame(count, dataset.size), size)
-        layers = _unpacked(material, dataset, "layers", whole_frame(count, LAYERS_SIDE), size)
+        films = {"frames": (dataset.frames, dataset.size), "layers": (dataset.layers, LAYERS_SIDE)}
+        frames, layers = (
+            unpack(film, whole_frame(count, side), size, material.work / f"{name}-{size}.npy", material.reporter)
+            for name, (film, side) in films.items()
+        )
         return cls(frames, layers, small)
 
     def __len__(self) -> int:
@@ -64,16 +64,6 @@ class Footage:
     def mean_share(self, most: int = 128) -> Array:
         """Mean of the layers over some `most` frames of the clip, [3, size, size], 0-1."""
         return (self.layers[:: max(1, len(self) // most)].mean(0) / 255).astype(np.float32)
-
-
-def _unpacked(material: Material, dataset: Dataset, name: str, placement: Placement, size: int) -> np.ndarray:
-    target = material.work / f"{name}-{size}.npy"
-    try:
-        return unpack(getattr(dataset, name), placement, size, target, material.reporter)
-    except MediaError as error:
-        raise InputError(
-            "dataset_incomplete", f"{dataset.folder} holds no {name}; run `python -m geneface preprocess` again."
-        ) from error
 
 
 def whole_layer(premultiplied: Tensor, alpha: Tensor, side: int) -> Layer:

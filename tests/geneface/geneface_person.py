@@ -11,8 +11,9 @@ from geneface import dataset
 from media import audio, video
 from media.mesh import MESH_TO_68
 from media.mouth import BONY
+from media.png import write_png
 
-SIDE = 128
+SIDE, LAYERS_SIDE = 128, 256
 FACE = 0.22
 """Pixels for each face unit."""
 
@@ -74,6 +75,17 @@ def pictures(points: np.ndarray):
         yield np.where(inside[..., None], np.float32([40, 10, 10]), ground).round().astype(np.uint8)
 
 
+def layers(points: np.ndarray):
+    """Layers uint8 [256, 256, 3]: an ellipse of head, a column of neck under it, a torso below."""
+    y, x = (np.mgrid[:LAYERS_SIDE, :LAYERS_SIDE].astype(np.float32) + 0.5) * (SIDE / LAYERS_SIDE) - 0.5
+    for frame in points:
+        chin, (centre, _) = frame[152, 1], frame[BONY, :2].mean(0)
+        head = ((x - centre) / 30) ** 2 + ((y - chin + 38) / 38) ** 2 < 1
+        torso = ~head & (y > chin + 14)
+        neck = ~head & ~torso & (y > chin - 20) & (np.abs(x - centre) < 16)
+        yield np.stack([head, neck, torso], -1).astype(np.uint8) * 255
+
+
 def sound(opening: np.ndarray, seed: int = 0) -> np.ndarray:
     """Noise through which the opening can be heard, 16 kHz."""
     level = np.interp(np.arange(len(opening) * 640) / 640, np.arange(len(opening)) + 0.5, opening)
@@ -88,9 +100,15 @@ def write_dataset(folder: Path, frames: int = 220, seed: int = 0) -> Path:
     with video.pack(folder / dataset.FRAMES, SIDE, SIDE) as writer:
         for picture in pictures(points):
             writer.write(picture)
+    with video.pack(folder / dataset.LAYERS, LAYERS_SIDE, LAYERS_SIDE) as writer:
+        for picture in layers(points):
+            writer.write(picture)
+    write_png(folder / dataset.PLATE, np.full((SIDE, SIDE, 3), (90, 110, 130), np.uint8))
     audio.write_wav(folder / dataset.SOUND, sound(opening, seed))
-    np.savez(folder / dataset.LANDMARKS, points=points, interpolated=np.zeros(frames, bool))
-    account = {"version": 1, "options_hash": "test", "video_sha256": str(seed), "frames": frames, "size": SIDE}
+    np.savez(
+        folder / dataset.LANDMARKS, points=points, eyes=np.full((frames, 2), 0.3, np.float32), interpolated=np.zeros(frames, bool)
+    )
+    account = {"version": 2, "options_hash": "test", "video_sha256": str(seed), "frames": frames, "size": SIDE}
     (folder / dataset.ACCOUNT).write_text(json.dumps(account))
     return folder
 

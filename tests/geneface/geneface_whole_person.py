@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from geneface_person import SIDE, landmarks, signal, write_dataset
+from geneface_person import LAYERS_SIDE, SIDE, landmarks, signal, write_dataset
 
 from geneface import dataset
-from geneface.renderers.whole import LAYERS_SIDE
-from media import sheet, video
+from media import video
 from media.mesh import MESH_TO_68
+from media.png import write_png
 
 FRAMES = 66
 SKIN, SHIRT, LIP = (205, 160, 130), (40, 110, 120), (40, 10, 10)
@@ -54,7 +54,7 @@ def write_whole_dataset(folder: Path, frames: int = FRAMES, seed: int = 0) -> Pa
     with video.pack(folder / dataset.LAYERS, LAYERS_SIDE, LAYERS_SIDE) as film:
         for frame in points:
             film.write((shares(frame, LAYERS_SIDE) * 255).round().astype(np.uint8))
-    sheet.write_png(folder / dataset.PLATE, ground)
+    write_png(folder / dataset.PLATE, ground)
     return folder
 
 

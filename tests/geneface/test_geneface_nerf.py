@@ -181,7 +181,7 @@ def test_gradients_reach_every_part_of_the_field():
     field = HeadField(DIMS)
     for grid in (field.grid, field.ambient_grid):
         torch.nn.init.normal_(grid.table)
-    code = field.code(torch.randn(3, 111), torch.ones(3, 2))
+    code = field.code(torch.randn(3, 111), torch.full((3, 2), 0.2))
     frame = torch.randint(3, (50,))
     density, geometry, ambient = field.sigma(torch.rand(50, 3), frame, code)
     colour = field.colour(geometry, frame, torch.nn.functional.normalize(torch.randn(3, 3), dim=1))

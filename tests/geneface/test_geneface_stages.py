@@ -37,7 +37,7 @@ def geneface(capfd, *arguments):
 def test_a_model_is_whole_and_alone(model, data):
     assert {p.name for p in model.iterdir()} == {
         "model.json", "motion.safetensors", "plane.safetensors", "person.safetensors", "report.json",
-        "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json",
+        "frames.mp4", "audio.wav", "landmarks.npz", "layers.mp4", "plate.png", "dataset.json",
     }  # fmt: skip
     report = json.loads((model / "report.json").read_text())
     assert report["audio_features"] == "mel" and report["frames_trained"] == 200 and report["frames_held_out"] == 20

@@ -17,7 +17,8 @@ from geneface.renderers.nerf.grid import Grid
 from geneface.renderers.whole import tuples
 
 CODE, GEOMETRY, HARMONICS, EYES = 64, 32, 16, 2
-DENSITY_BIAS = 0.0
+EYES_SCALE = 3.0
+"""A closed eye counts as much as a landmark three deviations off."""
 MOST = 12.0
 """Largest logarithm of a density: beyond it nothing is more opaque."""
 
@@ -58,11 +59,14 @@ def mlp(*widths: int) -> nn.Sequential:
 class HeadField(nn.Module):
     """Density and colour of points in the head's box."""
 
+    usual_eyes: Tensor
+
     def __init__(self, dims: NerfDims) -> None:
         super().__init__()
         width = dims.width
         self.grid = Grid(3, dims.levels, 16, dims.finest, dims.table_log2)
         self.ambient_grid = Grid(2, max(dims.levels // 2, 1), 16, dims.finest // 2, dims.table_log2)
+        self.register_buffer("usual_eyes", torch.full((1, EYES), 0.3))
         self.encode_motion = nn.Sequential(nn.Linear(dims.motion + EYES, CODE), nn.SiLU(), nn.Linear(CODE, CODE))
         self.ambient_in, self.ambient_code = nn.Linear(self.grid.width, width, bias=False), nn.Linear(CODE, width, bias=False)
         self.ambient_out = nn.Sequential(nn.ReLU(), mlp(width, width, 2))
@@ -71,8 +75,8 @@ class HeadField(nn.Module):
         self.colour_out = nn.Sequential(nn.ReLU(), nn.Linear(width, 3, bias=False))
 
     def code(self, motion: Tensor, eyes: Tensor) -> Tensor:
-        """Of frames: motion [B, motion], eyes [B, 2] to [B, CODE]."""
-        return self.encode_motion(torch.cat([motion, 4 * (eyes - 1)], 1))
+        """Of frames: motion [B, motion] and eyes [B, 2] (as in Views) to [B, CODE]."""
+        return self.encode_motion(torch.cat([motion, EYES_SCALE * (eyes / self.usual_eyes - 1)], 1))
 
     def sigma(self, points: Tensor, frame: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Density [N] (per depth of the box), geometry [N, GEOMETRY] and ambient coordinates [N, 2] (-1 to 1) of points
@@ -82,7 +86,7 @@ class HeadField(nn.Module):
         hidden = self.ambient_in(features) + self.ambient_code(code).index_select(0, frame)
         ambient = torch.tanh(self.ambient_out(hidden).float())
         learned = self.density(torch.cat([features, self.ambient_grid((ambient + 1) / 2)], 1)).float()
-        return torch.exp((learned[:, 0] + DENSITY_BIAS).clamp(max=MOST)), learned[:, 1:], ambient
+        return torch.exp(learned[:, 0].clamp(max=MOST)), learned[:, 1:], ambient
 
     def colour(self, geometry: Tensor, frame: Tensor, view: Tensor) -> Tensor:
         """Colours [N, 3], 0-1, seen along view [B, 3]."""

@@ -129,6 +129,7 @@ class HeadTrainer:
         self.probability = shooting.probability(share, floor=0.03)
         head = Head(shooting.dims)
         head.box.copy_(box_of(shooting, person))
+        head.field.usual_eyes.copy_(torch.from_numpy(np.median(shooting.views.eyes, 0)))
         head.occupancy.carve(carved(head, shooting))
         self.model = head.to(device)
         self.optimizer = optimizer_of(self.model, settings.learning_rate)

@@ -1,0 +1,65 @@
+"""The second look at the packed frames: `layers.mp4` and `plate.png` of a dataset, by segmentation, mesh and colour."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from geneface.face import layers
+from geneface.face.geometry import Array
+from geneface.face.layers import SIDE, Picture
+from media import video
+from media.frames import Frame
+from media.person import Segmenter
+from media.png import write_png
+from steps.program import check_stop
+from steps.progress import Reporter
+
+SAMPLES = 64
+"""Frames, spread over the clip, that tell the plate and the colours."""
+
+
+class Samples:
+    """Keeps about 64 frames of a clip of `expected` frames, with their numbers."""
+
+    def __init__(self, expected: int) -> None:
+        self._step = max(1, expected // SAMPLES)
+        self.kept: dict[int, Frame] = {}
+
+    def pass_on(self, pictures: Iterator[Frame]) -> Iterator[Frame]:
+        """The same pictures, some of them kept."""
+        for number, frame in enumerate(pictures):
+            if number % self._step == 0 and len(self.kept) < 2 * SAMPLES:
+                self.kept[number] = frame
+            yield frame
+
+    def within(self, first: int, last: int) -> dict[int, Frame]:
+        """Those of frames first to last - 1, numbered from there."""
+        return {number - first: frame for number, frame in self.kept.items() if first <= number < last}
+
+
+def write_layers(frames: Path, points: Array, samples: dict[int, Frame], target: Path, plate: Path, reporter: Reporter) -> None:
+    """Writes the layers of the packed `frames` with landmarks `points` [T, 478, 3] (pixels of those frames), and the plate."""
+    with Segmenter() as segment:
+        known = _known(segment, samples, points)
+        write_png(plate, layers.plate(list(samples.values()), [matte for _, matte, _ in known]))
+        colours = layers.palette([p for p, _, _ in known], [m for _, m, _ in known], [f for _, _, f in known])
+        steady = layers.Steady()
+        with video.pack(target, SIDE, SIDE) as writer:
+            for number, frame in enumerate(reporter.track(video.frames(frames), "layers", len(points))):
+                check_stop()
+                small, matte, head = _seen(segment, frame, points[number])
+                writer.write(steady.add(layers.split(small, matte, head, colours)))
+
+
+def _known(segment: Segmenter, samples: dict[int, Frame], points: Array) -> list[tuple[Picture, Array, layers.Frame]]:
+    return [_seen(segment, frame, points[number]) for number, frame in samples.items()]
+
+
+def _seen(segment: Segmenter, frame: Frame, points: Array) -> tuple[Picture, Array, layers.Frame]:
+    """A frame at the layers' size with its matte and its head."""
+    small = np.asarray(cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    share = SIDE / frame.shape[0]
+    head = layers.head_frame((points[:, :2] + 0.5) * share - 0.5)
+    return small, layers.person_matte(segment(small), head), head
