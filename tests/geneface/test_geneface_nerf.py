@@ -19,7 +19,7 @@ from geneface.renderers.nerf.torso import Torso
 from geneface.renderers.nerf.training import NerfSettings
 from steps.progress import Reporter
 
-TINY = NerfSettings(64, (130, 60), 4, 5e-3, rays=640, levels=6, finest=64, table_log2=13, width=32, samples=12, cells=24)
+TINY = NerfSettings(64, (200, 150), 4, 5e-3, rays=512, levels=6, finest=64, table_log2=13, width=32, samples=12, cells=24)
 DIMS = NerfDims(16, 128, levels=4, finest=32, table_log2=9, width=16, samples=16, cells=8)
 
 
@@ -202,7 +202,7 @@ def test_the_torso_bends_with_the_head():
 
 def test_training_learns(trained):
     _, report = trained
-    assert report["nerf_head"]["steps"] == 130 and report["nerf_torso"]["steps"] == 60
+    assert report["nerf_head"]["steps"] == 200 and report["nerf_torso"]["steps"] == 150
     assert report["nerf_head"]["loss"] < 0.02 and report["nerf_torso"]["loss"] < 0.03
     assert 0.02 < report["nerf_head"]["occupied"] < 0.9
 
@@ -215,9 +215,9 @@ def test_the_drawn_mouth_follows_its_driver(trained):
     gap = aperture(loaded.person.motion(real))[chosen]
     backwards = real[chosen][::-1].copy()
     points = loaded.dataset.points[chosen]
+    composer = render._composer(loaded, "#ffffff")
     for lower, driver in ((real[chosen], gap), (backwards, gap[::-1])):
         scene = render.Scene(chosen, lower, {})
-        composer = render._composer(loaded, "#ffffff")
         frames = np.stack(list(render.drawn(loaded, scene, composer))).astype(float)
         dark = [-f[y : y + 7, x - 4 : x + 5].mean() for f, (x, y) in zip(frames, _lips(points), strict=True)]
         assert np.corrcoef(dark, driver)[0, 1] > 0.8
@@ -233,8 +233,8 @@ def test_the_person_is_opaque_and_the_ground_is_the_ground(trained):
     red = np.stack(list(render.drawn(loaded, scene, render._composer(loaded, "#ff0000")))).astype(int)
     blue = np.stack(list(render.drawn(loaded, scene, render._composer(loaded, "#0000ff")))).astype(int)
     through = np.abs(red - blue).max(-1) / 255
-    x, y = loaded.dataset.points[0, 168, :2].round().astype(int)
-    assert through[:, y - 8 : y + 20, x - 12 : x + 12].max() < 0.1
+    x, y = loaded.dataset.points[0, [234, 454, 2], :2].mean(0).round().astype(int)
+    assert through[:, y - 16 : y + 16, x - 12 : x + 12].max() < 0.1
     assert through[:, :8].min() > 0.9 and through[:, 122:, 50:80].max() < 0.15
 
 

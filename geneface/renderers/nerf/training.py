@@ -195,7 +195,7 @@ class TorsoTrainer:
         self.shooting, self.head, self.settings, self.device = shooting, head, settings, device
         self.steps, self.learning_rate = settings.steps[1], settings.learning_rate
         share = shooting.footage.mean_share()[1:].sum(0)
-        self.probability = shooting.probability(share, floor=0.1)
+        self.probability = shooting.probability(share, floor=0.25)
         self.poses = torch.from_numpy(pose_vector(shooting.views.pose, shooting.dims.side)).to(device)
         self.plate = torch.from_numpy(shooting.footage.plate.reshape(3, -1).T.copy()).to(device)
         self.model = Torso(shooting.dims)
