@@ -1,4 +1,8 @@
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from geneface.face.geometry import Pose
 from geneface.face.person import aperture
 from geneface.profiles import MotionTraining, Profile
 from geneface.renderers.nerf import fused
-from geneface.renderers.nerf.camera import Cameras, Rays, harmonics
+from geneface.renderers.nerf.camera import Cameras, harmonics
 from geneface.renderers.nerf.field import HeadField, NerfDims
 from geneface.renderers.nerf.grid import Grid
 from geneface.renderers.nerf.march import CARVED, Head, Occupancy, transmittance
@@ -19,6 +23,7 @@ from geneface.renderers.nerf.torso import Torso
 from geneface.renderers.nerf.training import NerfSettings
 from steps.progress import Reporter
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = NerfSettings(64, (200, 150), 4, 5e-3, rays=512, levels=6, finest=64, table_log2=13, width=32, samples=12, cells=24)
 DIMS = NerfDims(16, 128, levels=4, finest=32, table_log2=9, width=16, samples=16, cells=8)
 
@@ -76,6 +81,35 @@ def test_the_gather_has_autograds_own_gradients():
     assert torch.autograd.gradcheck(lambda t, w: fused.weighted_rows(t, rows, w), (table, weights))
     plain = (table[rows] * weights[..., None]).sum(1)
     assert torch.allclose(fused.weighted_rows(table, rows, weights), plain)
+
+
+KERNELS = """
+import torch
+from geneface.renderers.nerf import fused
+torch.manual_seed(0)
+rows = torch.randint(50, (300, 8), dtype=torch.int32)
+both = []
+for function in (fused._Gather, fused._Fused):
+    torch.manual_seed(1)
+    table, weights = torch.randn(50, 2, requires_grad=True), torch.rand(300, 8, requires_grad=True)
+    found = function.apply(table, rows, weights)
+    (found * torch.randn(300, 2)).sum().backward()
+    both.append((found.detach(), table.grad, weights.grad))
+for plain, fast in zip(*both):
+    assert torch.allclose(plain, fast, atol=1e-5), (plain - fast).abs().max()
+"""
+
+
+def test_the_kernels_give_the_same_numbers():
+    """In Triton's interpreter: the kernels' arithmetic, not their compiled form."""
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", KERNELS], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_cpu_computes_by_torch():
+    assert fused.way(torch.device("cpu")) == "torch"
 
 
 def test_rays_go_through_what_the_pose_projects():
@@ -260,8 +294,3 @@ def test_a_stopped_training_ends_as_if_it_had_not_been(data, tmp_path, monkeypat
     for name in ("nerf_head", "nerf_torso"):
         whole, stopped = ((tmp_path / folder / f"{name}.safetensors").read_bytes() for folder in ("whole", "stopped"))
         assert whole == stopped, name
-
-
-def test_missing_rays_are_no_harm():
-    empty = Rays(*(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0), torch.zeros(0), torch.zeros(0, dtype=torch.long)))
-    assert len(empty) == 0 and len(empty[torch.zeros(0, dtype=torch.long)]) == 0

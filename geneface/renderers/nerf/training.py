@@ -13,6 +13,7 @@ from geneface.renderers import Settings, Views
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.nerf.camera import Cameras
 from geneface.renderers.nerf.field import NerfDims
+from geneface.renderers.nerf.fused import way
 from geneface.renderers.nerf.march import Drawn, Head
 from geneface.renderers.nerf.torso import Torso
 from geneface.renderers.whole import Footage, pose_vector
@@ -163,7 +164,7 @@ class HeadTrainer:
     def conclude(self) -> dict[str, Any]:
         """What a report says about the head."""
         return {
-            "size": self.shooting.dims.size, "frames": len(self.shooting.footage),
+            "size": self.shooting.dims.size, "frames": len(self.shooting.footage), "gather": way(self.device),
             "occupied": round(float(self.model.occupancy.full.float().mean()), 4),
         }  # fmt: skip
 
