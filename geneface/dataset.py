@@ -32,6 +32,8 @@ class Dataset:
     """[T, 478, 3] picture landmarks in pixels of the packed frames."""
     eyes: Array
     """[T, 2] lid gap over eye width of the eye on the picture's left and of the other, free of the head's pose."""
+    trainable: NDArray[np.bool_]
+    """[T] frames that a model may learn from: the face was seen, whole, clear and from the front."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -43,7 +45,8 @@ class Dataset:
             )
         with np.load(folder / LANDMARKS, allow_pickle=False) as arrays:
             points, eyes = (arrays[name].astype(np.float32) for name in ("points", "eyes"))
-        return cls(folder, account, points, eyes)
+            trainable = arrays["trainable"].astype(bool)
+        return cls(folder, account, points, eyes, trainable)
 
     def __len__(self) -> int:
         return len(self.points)

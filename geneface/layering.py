@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from geneface.face import layers
 from geneface.face.geometry import Array
@@ -18,6 +19,8 @@ from steps.progress import Reporter
 
 SAMPLES = 64
 """Frames, spread over the clip, that tell the plate and the colours."""
+
+_FEW = 8
 
 
 class Samples:
@@ -34,9 +37,11 @@ class Samples:
                 self.kept[number] = frame
             yield frame
 
-    def within(self, first: int, last: int) -> dict[int, Frame]:
-        """Those of frames first to last - 1, numbered from there."""
-        return {number - first: frame for number, frame in self.kept.items() if first <= number < last}
+    def chosen(self, good: NDArray[np.bool_], first: int) -> dict[int, Frame]:
+        """Those of the T frames from `first` on that are `good` [T] (or all, when hardly any is), numbered from there."""
+        there = {number - first: frame for number, frame in self.kept.items() if 0 <= number - first < len(good)}
+        clean = {number: frame for number, frame in there.items() if good[number]}
+        return clean if len(clean) >= _FEW else there
 
 
 def write_layers(frames: Path, points: Array, samples: dict[int, Frame], target: Path, plate: Path, reporter: Reporter) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from geneface import following, judging
 from geneface.dataset import (
     ACCOUNT,
     FRAMES,
@@ -21,20 +23,21 @@ from geneface.dataset import (
     training_frames,
     write_json,
 )  # fmt: skip
-from geneface.errors import video_too_short
-from geneface.face import eyes
-from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width
+from geneface.errors import frame_rate_too_low, video_too_short
+from geneface.face import eyes, quality
+from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width, followed, wanders
 from geneface.face.geometry import median_shape
 from geneface.face.layers import SIDE as LAYERS_SIDE
 from geneface.face.person import pose_free
+from geneface.judging import LEAST_SECONDS
 from geneface.layering import Samples, write_layers
-from media import audio, faces, video
+from geneface.watching import Watch
+from media import audio, faces, mesh, video
 from media.clock import FPS, SAMPLE_RATE
-from media.errors import AudioMissing, FaceMissingInFrames, FaceTooSmall, VideoMissing
-from media.faces import Landmarks
+from media.errors import AudioMissing, FaceTooSmall, VideoMissing
 from media.files import written
 from media.frames import Frame
-from media.mesh import MAX_GAP, runs
+from media.mesh import MAX_GAP
 from media.probe import probe
 from media.writer import Writer
 from steps.program import check_stop
@@ -42,9 +45,8 @@ from steps.progress import Reporter
 
 VERSION = 2
 """Rises whenever the same video would give another dataset."""
-LEAST_SECONDS = 4.0
-FACE_SHARE = 0.9
-"""Share of the frames that must show the face."""
+LEAST_RATE = 15.0
+"""Pictures a second of the source."""
 OPTIONS: dict[str, Any] = {
     "size": SIDE, "fps": FPS, "sample_rate": SAMPLE_RATE, "held_out": HELD_OUT, "max_gap": MAX_GAP, "layers": LAYERS_SIDE,
 }  # fmt: skip
@@ -65,7 +67,7 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
     """Cuts, follows, packs and accounts for one clip. A folder that holds the same already is left alone. Returns the account.
 
     Raises InputError: `no_face_detected`, `multiple_faces`, `face_missing_in_frames`, `face_too_small`, `video_too_short`,
-    `audio_missing`, `audio_silent` and what `media` finds wrong with the file.
+    `audio_missing`, `audio_silent`, what `geneface.errors` lists and what `media` finds wrong with the file.
     """
     info = probe(source)
     if info.video is None:
@@ -74,6 +76,8 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
         raise AudioMissing(source.name)
     if info.video.seconds < LEAST_SECONDS:
         raise video_too_short(source.name, info.video.seconds, LEAST_SECONDS)
+    if info.video.fps < LEAST_RATE:
+        raise frame_rate_too_low(source.name, info.video.fps, LEAST_RATE)
     digest = sha256(source)
     kept = account_of(folder)
     if kept and (kept["version"], kept["options_hash"], kept["video_sha256"]) == (VERSION, options_hash(), digest):
@@ -89,79 +93,93 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
 def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: Reporter) -> dict[str, Any]:
     stream = probe(source).video
     assert stream is not None  # noqa: S101 - preprocess() has looked
+    expected = round(stream.seconds * FPS)
     reporter.progress("survey", 0, 1)
     survey = faces.survey(source)
+    follow = wanders(survey)
+    if follow:
+        survey = faces.survey(source, samples=expected)
     reporter.progress("survey", 1, 1)
     width = face_width(survey)
     if width < SMALLEST_FACE:
         raise FaceTooSmall(source.name, width=width, limit=int(SMALLEST_FACE))
     crop = crop_of(survey, stream.width, stream.height)
-    expected = round(stream.seconds * FPS)
-    samples = Samples(expected)
+    if follow:
+        path = followed(survey, expected, stream.width, stream.height)
+        pictures = following.pictures(source, path)
+    else:
+        path = np.repeat(np.float32([crop[:3]]), expected, 0)
+        pictures = video.frames(source, (SIDE, SIDE), crop)
+    samples, watch = Samples(expected), Watch()
     with written(folder / FRAMES) as partial:
-        pictures = _packed(samples.pass_on(video.frames(source, (SIDE, SIDE), crop)), partial, expected, reporter)
-        found = faces.landmarks(pictures)
-        first, last = usable_stretch(source.name, found)
-        if last - first < len(found.found):
+        seen = _watched(samples.pass_on(pictures), partial, watch, expected, reporter)
+        measures = watch.measures()
+        found, wrong = judging.believed(seen, measures)
+        path = path[np.minimum(np.arange(len(seen)), len(path) - 1)]
+        marks = judging.marks_of(found, wrong, measures, SIDE, _others(survey, len(seen)))
+        cut_at = quality.cuts(found, measures.change)
+        touching = judging.leaving(found, path, stream.width, stream.height)
+        first, last = judging.usable_stretch(source.name, found, cut_at, touching)
+        judging.require_trainable(source.name, marks[first:last])
+        if last - first < len(seen):
             _cut(partial, first, last, reporter)
+    kept = slice(first, last)
     heard = fitted(sound, first, last)
     audio.require_sound(source, heard)
     audio.write_wav(folder / SOUND, heard)
-    points = found.points[first:last]
-    write_layers(folder / FRAMES, points, samples.within(first, last), folder / LAYERS, folder / PLATE, reporter)
+    points, marks, path = found.points[kept], marks[kept], path[kept]
+    good = quality.trainable(marks)
+    write_layers(folder / FRAMES, points, samples.chosen(good, first), folder / LAYERS, folder / PLATE, reporter)
     pose, _ = pose_free(points, median_shape(points))
     opened = eyes.aperture(points, pose)
     with written(folder / LANDMARKS) as partial, partial.open("wb") as file:
-        np.savez(file, points=points, eyes=opened, interpolated=found.interpolated[first:last])
+        np.savez(file, points=points, eyes=opened, trainable=good, flags=marks, crop=path, interpolated=found.interpolated[kept])
     account = {
         **describe(), "video_sha256": digest, "video": source.name, "frames": last - first, "first_frame": first,
-        "trained": training_frames(last - first), "size": SIDE, "fps": FPS, "crop": list(crop), "source_size": [stream.width,
-        stream.height],
-        "source_fps": round(stream.fps, 3), "face_width": round(width * SIDE / crop[2], 1), "source_face_width": round(width, 1),
-        "interpolated_frames": int(found.interpolated[first:last].sum()), "dropped_frames": len(found.found) - (last - first),
-        "blinks": eyes.statistics(opened).described(),
+        "trained": training_frames(last - first), "size": SIDE, "fps": FPS, "source_size": [stream.width, stream.height],
+        "source_fps": round(stream.fps, 3), "face_width": round(float(np.median(width * SIDE / path[:, 2])), 1),
+        "source_face_width": round(width, 1), "followed": follow, "crop": None if follow else list(crop),
+        "interpolated_frames": int(found.interpolated[kept].sum()), "dropped_frames": len(seen) - (last - first),
+        "trainable_frames": int(good.sum()), "blinks": eyes.statistics(opened).described(),
     }  # fmt: skip
-    write_json(folder / REPORT, account)
+    if follow:
+        account["crop_path"] = [[round(float(value), 1) for value in square] for square in path[::FPS]]
+    write_json(folder / REPORT, {**account, "quality": quality.summary(marks)})
     write_json(folder / ACCOUNT, account)
     return {"dataset": str(folder), **account}
 
 
-def _packed(pictures: Iterator[Frame], target: Path, expected: int, reporter: Reporter) -> Iterator[Frame]:
-    """Hands the frames on while they are written to `target`."""
+def _watched(
+    pictures: Iterator[Frame], target: Path, watch: Watch, expected: int, reporter: Reporter
+) -> list[NDArray[np.float32] | None]:
+    """Writes the frames to `target` while they are followed and measured; their landmarks."""
+    seen = []
     with video.pack(target, SIDE, SIDE) as writer:
-        for done, frame in enumerate(pictures, 1):
+        for frame, points in mesh.follow(pictures):
             check_stop()
             writer.write(frame)
-            yield frame
-            reporter.progress("landmarks", min(done, expected), expected)
+            watch.see(frame, points)
+            seen.append(points)
+            reporter.progress("landmarks", min(len(seen), expected), expected)
+    return seen
+
+
+def _others(survey: faces.Survey, frames: int) -> NDArray[np.bool_]:
+    """Frames [T] about which the survey saw another face."""
+    near = np.zeros(frames, bool)
+    for time in survey.second_times:
+        near[max(0, round((time - survey.step / 2) * FPS)) : round((time + survey.step / 2) * FPS) + 1] = True
+    return near
 
 
 def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
     """Leaves only frames first to last - 1 in the packed file."""
-    reporter.message(
-        f"keeping frames {first} to {last - 1}: the longest stretch that shows the face all the time", level="warning"
-    )
+    reporter.message(f"keeping frames {first} to {last - 1}: the longest stretch that can be used", level="warning")
     shorter: Writer = video.pack(path.with_name(f".cut-{path.name}"), SIDE, SIDE)
     with shorter as writer:
         for frame in video.frames(path, start=first / FPS, seconds=(last - first) / FPS):
             writer.write(frame)
     shorter.path.replace(path)
-
-
-def usable_stretch(name: str, found: Landmarks) -> tuple[int, int]:
-    """First and one-past-last frame of the longest stretch in which every frame has a face (gaps of up to 5 frames are bridged).
-
-    Raises FaceMissingInFrames when the face is away too often, InputError `video_too_short` when the stretch is.
-    """
-    faces.require_face(name, found, FACE_SHARE)
-    first, last = max(runs(found.usable), key=lambda run: run[1] - run[0])
-    if (last - first) / FPS < LEAST_SECONDS:
-        raise video_too_short(name, (last - first) / FPS, LEAST_SECONDS)
-    if last - first < 0.6 * len(found.found):
-        gaps = ", ".join(f"{start / FPS:.1f}–{stop / FPS:.1f} s" for start, stop in found.gaps()[:6])
-        missing = int((~found.usable).sum())
-        raise FaceMissingInFrames(name, missing=missing, total=len(found.found), seconds=gaps)
-    return first, last
 
 
 def fitted(sound: np.ndarray, first: int, last: int) -> np.ndarray:

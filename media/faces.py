@@ -5,7 +5,7 @@ apart from the first, is confirmed by the mesh, and stays for a good share of th
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,16 @@ class Face:
 @dataclass(frozen=True)
 class Survey:
     """What looking at some frames of a clip told: `boxes` float64 [N, 4] of the speaker's face, in pixels of the picture as
-    shown; `found` share of the frames that had it; `second` share that had a confirmed other face; `looked` how many."""
+    shown; `found` share of the frames that had it; `second` share that had a confirmed other face; `looked` how many; `times`
+    float64 [N] when each box was seen, `second_times` [M] when another face was, in seconds; `step` seconds between looks."""
 
     boxes: NDArray[np.float64]
     found: float
     second: float
     looked: int
+    times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    second_times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ def detect(frame: Frame) -> list[Face]:
     return _apart([face for x, y in offsets for face in _detect(frame[y : y + side, x : x + side], x, y)])
 
 
-def survey(path: Path, limits: Limits = DEFAULT) -> Survey:
-    """Looks at up to 120 frames, spread over the clip, for the speaker's face and for others.
+def survey(path: Path, limits: Limits = DEFAULT, samples: int = _SAMPLES) -> Survey:
+    """Looks at about `samples` frames, spread over the clip, at most 5 a second, for the speaker's face and for others.
 
     Raises:
         MediaError: what `frames` raises, `no_face_detected`, `multiple_faces`.
@@ -91,21 +95,24 @@ def survey(path: Path, limits: Limits = DEFAULT) -> Survey:
     video = info.video
     shrink = min(1.0, _SAMPLE_SIDE / max(video.width, video.height))
     size = (max(1, round(video.width * shrink)), max(1, round(video.height * shrink)))
-    step = max(1, round(video.seconds * _SAMPLE_RATE / _SAMPLES))
+    step = max(1, round(video.seconds * _SAMPLE_RATE / samples))
     sampled = (frame for number, frame in enumerate(frames(path, size, fps=_SAMPLE_RATE, limits=limits)) if number % step == 0)
-    found = look(sampled)
+    found = look(sampled, step / _SAMPLE_RATE)
     if not len(found.boxes):
         raise NoFaceDetected(path.name)
     if found.second >= _SECOND_SHARE:
         raise MultipleFaces(path.name, share=found.second)
-    return Survey(found.boxes / shrink, found.found, found.second, found.looked)
+    return replace(found, boxes=found.boxes / shrink)
 
 
-def look(sampled: Iterable[Frame]) -> Survey:
-    """Follows the speaker's face through `sampled` pictures and counts those with a confirmed other face."""
+def look(sampled: Iterable[Frame], step: float = 1.0) -> Survey:
+    """Follows the speaker's face through pictures `step` seconds apart and notes those with a confirmed other face."""
     boxes: list[tuple[float, float, float, float]] = []
-    looked, seconds = 0, 0
+    times: list[float] = []
+    seconds: list[float] = []
+    looked = 0
     for frame in sampled:
+        now = looked * step
         looked += 1
         faces = detect(frame)
         if not faces:
@@ -114,8 +121,13 @@ def look(sampled: Iterable[Frame]) -> Survey:
             faces = [face for face in faces if _confirmed(frame, face)] or faces[:1]
         speaker = _speaker(faces, boxes)
         boxes.append(speaker.box)
-        seconds += any(face is not speaker and face.box[2] >= _SECOND_SIZE * speaker.box[2] for face in faces)
-    return Survey(np.array(boxes).reshape(-1, 4), len(boxes) / max(looked, 1), seconds / max(looked, 1), looked)
+        times.append(now)
+        if any(face is not speaker and face.box[2] >= _SECOND_SIZE * speaker.box[2] for face in faces):
+            seconds.append(now)
+    share = max(looked, 1)
+    return Survey(
+        np.array(boxes).reshape(-1, 4), len(boxes) / share, len(seconds) / share, looked, np.array(times), np.array(seconds), step
+    )
 
 
 def face_crop(boxes: NDArray[np.floating], width: int, height: int, margin: float = _MARGIN) -> Box:

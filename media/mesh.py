@@ -1,6 +1,7 @@
 """Landmarks: 478 points of the face in every frame (mediapipe's FaceMesh with irises), and where they are missing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,18 +61,19 @@ def landmarks(frames: Iterable[Frame]) -> Landmarks:
 
     The mesh's own detector needs a face of at least a fifth of the frame: `media.faces.track` crops first.
     """
-    found: list[NDArray[np.float32] | None] = []
+    return bridge([points for _, points in follow(frames)])
+
+
+def follow(frames: Iterable[Frame]) -> Iterator[tuple[Frame, NDArray[np.float32] | None]]:
+    """Each frame with its points, float32 [478, 3] in pixels, or None where the mesh sees no face: `landmarks` as it goes."""
     opened = solutions.mesh(tracking=True)
     try:
         for number, frame in enumerate(frames):
-            if number == 0:
-                with quiet():
-                    found.append(_points(opened, frame))
-            else:
-                found.append(_points(opened, frame))
+            with quiet() if number == 0 else nullcontext():
+                points = _points(opened, frame)
+            yield frame, points
     finally:
         opened.close()
-    return bridge(found)
 
 
 def mesh_once(frame: Frame) -> NDArray[np.float32] | None:

@@ -32,7 +32,7 @@ _BINS = 16
 _FLOORS = (0.02, 0.005, 0.2)
 """Share of a histogram (hair, skin, clothes) that goes to all colours alike: clothes may have any, skin hardly."""
 _CLOSE = np.ones((15, 15), np.uint8)
-_SEEN = 0.05
+_SEEN = 0.12
 """Share of the pictures in which a pixel must have been clear to be believed."""
 FAR = 4.0
 """Pixels of a 256 picture from the person, from which on a pixel is sure to show the background."""

@@ -17,9 +17,8 @@ from geneface.face.framing import crop_of
 from geneface.face.person import aperture
 from geneface.renderers import base_frames
 from media import audio, video
-from media.errors import AudioSilent, FaceMissingInFrames
+from media.errors import AudioSilent
 from media.faces import Survey
-from media.mesh import Landmarks, bridge
 from media.probe import probe
 from steps.errors import InputError
 from steps.progress import Reporter
@@ -249,20 +248,6 @@ def test_the_crop_is_as_it_is_or_around_the_face():
     small = Survey(np.tile([400.0, 500, 265, 309], (10, 1)), 1, 0, 10)
     x, y, side, _ = crop_of(small, 1080, 1920)
     assert 500 < side < 760 and x <= 400 and x + side >= 665 and y <= 500 and y + side >= 809
-
-
-def test_bad_frames_are_bridged_cut_or_refused():
-    face = np.zeros((478, 3), np.float32)
-    assert preprocess.usable_stretch("v", bridge([face] * 100 + [None] * 5 + [face] * 100)) == (0, 205)
-    assert preprocess.usable_stretch("v", bridge([None] * 9 + [face] * 200)) == (9, 209)
-    with pytest.raises(FaceMissingInFrames):
-        preprocess.usable_stretch("v", bridge([face] * 100 + [None] * 100))
-    with pytest.raises(FaceMissingInFrames):
-        preprocess.usable_stretch("v", bridge([face] * 110 + [None] * 6 + [face] * 110))
-    with pytest.raises(InputError) as raised:
-        preprocess.usable_stretch("v", bridge([face] * 50))
-    assert raised.value.code == "video_too_short"
-    assert isinstance(bridge([face]), Landmarks)
 
 
 def test_sound_is_fitted_to_the_frames():

@@ -1,0 +1,173 @@
+"""Which frames can be used: flags for each, from landmarks and what was measured while the frames passed. Pure numpy.
+
+The bounds stand between what real speakers do and what was made up to break them; the account tells how many frames each hit.
+"""
+
+from enum import IntFlag
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geneface.face.geometry import Array, median_shape, similarity
+from media.mesh import Landmarks, runs
+from media.mouth import BONY, FACE_WIDTH, LIPS
+
+Mask = NDArray[np.bool_]
+Stretch = tuple[int, int]
+
+
+class Flag(IntFlag):
+    """What is wrong with a frame."""
+
+    MISSING = 1
+    """No face was found, or too little light or sense in it to follow."""
+    BRIDGED = 2
+    """Missing, but its landmarks lie on a line between good neighbours."""
+    TURNED = 4
+    """The head is turned or nods by more than 35°."""
+    COVERED = 8
+    """The lower face does not look as it does in the rest of the clip: a hand, a microphone, a cup."""
+    IMPLAUSIBLE = 16
+    """The bones of the face do not have the person's shape."""
+    OUTSIDE = 32
+    """Lips or chin, or much of the face, lie outside the frame."""
+    DARK = 64
+    BLURRED = 128
+    SECOND_FACE = 256
+    """Another face was in the picture about then."""
+    CUT = 512
+    """At a cut, or a jump of the head."""
+
+
+UNTRAINABLE = ~Flag.SECOND_FACE
+"""Flags that keep a frame from being trained on."""
+TURNED = 35.0
+DARK = 14.0
+"""Mean brightness under which nobody can be seen."""
+BLURRED = 0.25
+"""Sharpness over the clip's median."""
+CRUMPLED = 0.05, 5.0
+"""Residual of the bony points in face widths, and over the clip's median, from both of which on a mesh is implausible."""
+CUT = 25.0
+"""Mean change of a 16×16 thumbnail from one frame to the next that nothing but a cut makes."""
+CUT_WITH_JUMP = 8.0
+"""The same when the head jumps as well."""
+JUMP = 0.2
+"""Face widths (or share of the size) from one frame to the next."""
+COVERED = 14.0, 4.5
+"""Difference of the lower face's picture from what the clip's other frames explain: grey levels, and over the median."""
+_DIRECTIONS, _LIKELY, _BANK = 16, 80.0, 400
+
+
+def attitude(points: Array) -> tuple[Array, Array]:
+    """Yaw and pitch [T] in degrees of landmarks [T, 478, 3], 0 for a face that looks at the camera, by the lines from side to
+    side and from forehead to chin."""
+    across, down = points[:, 454] - points[:, 234], points[:, 152] - points[:, 10]
+    yaw, pitch = (np.degrees(np.arctan2(line[:, 2], np.hypot(line[:, 0], line[:, 1]))) for line in (across, down))
+    return yaw.astype(np.float32), pitch.astype(np.float32)
+
+
+def crumpled(points: Array, found: Mask) -> Mask:
+    """Frames [T] whose bony points do not fit the person's."""
+    shape = median_shape(points[found])
+    pose = similarity(shape[BONY], points[found][:, BONY])
+    apart = (pose.project(shape[BONY]) - points[found][:, BONY])[..., :2]
+    residual = np.sqrt(np.square(apart).sum(-1).mean(1)) / (pose.scale * FACE_WIDTH)
+    marked = np.zeros(len(points), bool)
+    marked[found] = residual > max(CRUMPLED[0], CRUMPLED[1] * float(np.median(residual)))
+    return marked
+
+
+def jumps(points: Array) -> Mask:
+    """Frames [T] before which the head was elsewhere or of another size."""
+    bones = points[:, BONY, :2]
+    centre = bones.mean(1)
+    size = np.sqrt(np.square(bones - centre[:, None]).sum(-1).mean(1))
+    width = np.linalg.norm((points[:, 454] - points[:, 234])[..., :2], axis=-1)
+    far = np.linalg.norm(np.diff(centre, axis=0), axis=1) > JUMP * np.maximum(width[1:], 1e-6)
+    grown = np.abs(np.diff(np.log(np.maximum(size, 1e-6)))) > JUMP
+    return np.concatenate([[False], far | grown])
+
+
+def _jumped(found: Landmarks) -> Mask:
+    points = np.where(found.usable[:, None, None], found.points, 0)
+    return jumps(points) & found.usable & np.concatenate([[False], found.usable[:-1]])
+
+
+def cuts(found: Landmarks, change: Array) -> list[int]:
+    """First frames of new shots: everything changes, or much does and the head jumps."""
+    jumped = _jumped(found)
+    return [int(frame) for frame in np.flatnonzero((change > CUT) | ((change > CUT_WITH_JUMP) & jumped))]
+
+
+def covered(patches: NDArray[np.uint8], found: Mask) -> Mask:
+    """Frames [T] whose lower face [T, P] the clip's usual ones do not explain: far from the space of the 16 main directions of
+    the 80 % of frames that are nearest to the median."""
+    there = patches[found].astype(np.float32)
+    usual = np.abs(there - np.median(there, axis=0)).mean(1)
+    bank = there[usual <= np.percentile(usual, _LIKELY)]
+    bank = bank[:: max(1, len(bank) // _BANK)]
+    mean = bank.mean(0)
+    _, _, directions = np.linalg.svd(bank - mean, full_matrices=False)
+    basis = directions[:_DIRECTIONS].T
+    centred = there - mean
+    rest = np.sqrt(np.square(centred - (centred @ basis) @ basis.T).mean(1))
+    marked = np.zeros(len(found), bool)
+    marked[found] = rest > max(COVERED[0], COVERED[1] * float(np.median(rest)))
+    return marked
+
+
+def outside(points: Array, side: int) -> Mask:
+    """Frames [T] of whose landmarks lips, chin or a sixth of all lie outside the square frame."""
+    out = ((points[..., :2] < 0) | (points[..., :2] > side - 1)).any(-1)
+    return np.asarray(out[:, LIPS].any(1) | out[:, 152] | (out.mean(1) > 1 / 6))
+
+
+def flags(
+    found: Landmarks, change: Array, light: Array, sharpness: Array, patches: NDArray[np.uint8], side: int
+) -> NDArray[np.uint16]:
+    """Flags uint16 [T] of a followed clip. `found` is bridged already; see `Watch` for the measures."""
+    usable = found.usable
+    points = np.where(usable[:, None, None], found.points, 0)
+    marks = np.zeros(len(usable), np.uint16)
+    yaw, pitch = attitude(points)
+    jumped = _jumped(found)
+    about_cuts = np.zeros(len(usable), bool)
+    for frame in np.flatnonzero(jumped | (change > CUT)):
+        about_cuts[max(0, frame - 2) : frame + 2] = True
+    sharp = np.nan_to_num(sharpness / max(float(np.nanmedian(sharpness)), 1e-6), nan=1.0)
+    for flag, mask in (
+        (Flag.MISSING, ~found.found),
+        (Flag.BRIDGED, found.interpolated),
+        (Flag.TURNED, usable & ((np.abs(yaw) > TURNED) | (np.abs(pitch) > TURNED))),
+        (Flag.COVERED, covered(patches, found.found)),
+        (Flag.OUTSIDE, usable & outside(points, side)),
+        (Flag.DARK, light < DARK),
+        (Flag.BLURRED, sharp < BLURRED),
+        (Flag.CUT, about_cuts),
+    ):
+        marks[mask] |= flag.value
+    return marks
+
+
+def longest(usable: Mask, cut_at: list[int]) -> Stretch:
+    """First and one-past-last frame of the longest run of usable frames within one shot; (0, 0) when there is none."""
+    edges = [0, *cut_at, len(usable)]
+    stretches = [(start + first, start + last) for start, stop in pairwise(edges) for first, last in runs(usable[start:stop])]
+    return max(stretches, key=lambda stretch: stretch[1] - stretch[0], default=(0, 0))
+
+
+def summary(marks: NDArray[np.uint16], limit: int = 20) -> dict[str, dict[str, object]]:
+    """For the report: of each flag that was raised, how many frames have it and where (first and one-past-last frames)."""
+    told: dict[str, dict[str, object]] = {}
+    for flag in Flag:
+        mask = (marks & flag.value) > 0
+        if mask.any():
+            told[str(flag.name).lower()] = {"frames": int(mask.sum()), "where": [list(run) for run in runs(mask)[:limit]]}
+    return told
+
+
+def trainable(marks: NDArray[np.uint16]) -> Mask:
+    """Frames [T] that a model may learn from."""
+    return (marks & np.uint16(UNTRAINABLE.value & 0xFFFF)) == 0

@@ -1,0 +1,84 @@
+"""What can only be measured while a frame is there: light, sharpness, the lower face's look, how much changed since the last."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from geneface.face.geometry import Array
+from geneface.face.quality import DARK
+from media.frames import Frame
+from media.mouth import BONY
+
+PATCH = 24
+"""Side of the lower face's small picture."""
+_THUMB = 16
+_FACE = 128
+_EYES, _UNDER_NOSE = (33, 263), 2
+_REACH = 0.62
+"""Half the patch's side over the bony points' spread in the picture."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of T frames: mean brightness [T] 0–255; sharpness [T] (variance of the Laplacian of the face at 128 px; NaN without a
+    face); change [T] since the last frame that was not dark (mean absolute difference of 16×16 thumbnails, 0 in dark ones);
+    patches [T, 24·24·3] uint8 of the lower face, upright and of one size (zeros without a face)."""
+
+    light: Array
+    sharpness: Array
+    change: Array
+    patches: np.ndarray
+
+
+class Watch:
+    """Collects the measures of one frame after the other."""
+
+    def __init__(self) -> None:
+        self._light: list[float] = []
+        self._sharpness: list[float] = []
+        self._change: list[float] = []
+        self._patches: list[np.ndarray] = []
+        self._thumb: Array | None = None
+
+    def see(self, frame: Frame, points: Array | None) -> None:
+        """Takes a frame [H, W, 3] with its landmarks [478, 3], if any, in."""
+        thumb = cv2.resize(frame, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
+        dark = float(thumb.mean()) < DARK
+        self._light.append(float(thumb.mean()))
+        self._change.append(0.0 if self._thumb is None or dark else float(np.abs(thumb - self._thumb).mean()))
+        self._thumb = self._thumb if dark else thumb
+        self._sharpness.append(float("nan") if points is None else _sharpness(frame, points))
+        self._patches.append(np.zeros(PATCH * PATCH * 3, np.uint8) if points is None else lower_face(frame, points).ravel())
+
+    def measures(self) -> Measures:
+        """Of all frames so far."""
+        light, sharpness, change = (np.asarray(one, np.float32) for one in (self._light, self._sharpness, self._change))
+        return Measures(light, sharpness, change, np.stack(self._patches))
+
+
+def lower_face(frame: Frame, points: Array) -> Frame:
+    """The face from under the nose to the chin, [24, 24, 3], turned upright. It hangs on bones, not on the lips."""
+    bones = points[BONY, :2]
+    half = _REACH * float(np.sqrt(np.square(bones - bones.mean(0)).sum(1).mean()))
+    across = points[_EYES[1], :2] - points[_EYES[0], :2]
+    across = across / max(float(np.linalg.norm(across)), 1e-6)
+    turn = np.array([[across[0], -across[1]], [across[1], across[0]]])
+    matrix = turn * (2 * half / PATCH)
+    corner = points[_UNDER_NOSE, :2] + turn @ [0, 0.75 * half] - matrix @ np.full(2, (PATCH - 1) / 2)
+    fine = max(1, int(half / PATCH))
+    size = PATCH * fine
+    matrix, corner = matrix / fine, corner - matrix @ np.full(2, (fine - 1) / (2 * fine))
+    taken = cv2.warpAffine(
+        frame, np.column_stack([matrix, corner]), (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return np.asarray(cv2.resize(cv2.blur(taken, (fine, fine)), (PATCH, PATCH), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _sharpness(frame: Frame, points: Array) -> float:
+    height, width = frame.shape[:2]
+    left, top = np.clip(points[:, :2].min(0).astype(int), 0, (width - 2, height - 2))
+    right, bottom = np.maximum(np.clip(np.ceil(points[:, :2].max(0)).astype(int), 0, (width, height)), (left + 2, top + 2))
+    face = cv2.resize(frame[top:bottom, left:right], (_FACE, _FACE), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
