@@ -76,6 +76,11 @@ class Material:
     device: torch.device
     reporter: Reporter
 
+    @property
+    def usable(self) -> np.ndarray:
+        """Numbers of the frames whose pictures may be learned from."""
+        return np.flatnonzero(self.dataset.trainable[: len(self.views)])
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -36,6 +36,8 @@ class Footage:
     """uint8 [N, 3, size, size]: shares of head, neck and torso."""
     plate: Array
     """[3, size, size], 0-1."""
+    usable: np.ndarray
+    """Numbers of the frames that may be learned from."""
 
     @classmethod
     def of(cls, material: Material, size: int) -> Self:
@@ -48,10 +50,15 @@ class Footage:
             unpack(film, whole_frame(count, side), size, material.work / f"{name}-{size}.npy", material.reporter)
             for name, (film, side) in films.items()
         )
-        return cls(frames, layers, small)
+        return cls(frames, layers, small, material.usable)
 
-    def __len__(self) -> int:
-        return len(self.frames)
+    def drawn(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Numbers of `count` random frames, rising; different ones where there are enough."""
+        return np.sort(rng.choice(self.usable, count, replace=len(self.usable) < count))
+
+    def spaced(self, most: int) -> np.ndarray:
+        """Numbers of at most `most` frames, evenly spread over the clip."""
+        return self.usable[np.linspace(0, len(self.usable) - 1, min(most, len(self.usable))).astype(int)]
 
     def pictures(self, chosen: np.ndarray) -> tuple[Array, Array]:
         """The person's own colours [B, 3, size, size] and the shares [B, 3, size, size] of these frames, 0-1."""
@@ -63,7 +70,7 @@ class Footage:
 
     def mean_share(self, most: int = 128) -> Array:
         """Mean of the layers over some `most` frames of the clip, [3, size, size], 0-1."""
-        return (self.layers[:: max(1, len(self) // most)].mean(0) / 255).astype(np.float32)
+        return (self.layers[self.spaced(most)].mean(0) / 255).astype(np.float32)
 
 
 def whole_layer(premultiplied: Tensor, alpha: Tensor, side: int) -> Layer:

@@ -31,7 +31,7 @@ def begin(model: Gaussians, footage: Footage, views: Views, person: Person, poin
     _set(model.weights, weights)
     _set(model.usual_eyes, np.median(views.eyes, 0)[None])
     _set(model.usual_pose, pose_vector(views.pose, dims.side).mean(0)[None])
-    chosen = np.linspace(0, len(footage) - 1, min(FRAMES, len(footage))).astype(int)
+    chosen = footage.spaced(FRAMES)
     colours, layers = footage.pictures(chosen)
     hung = (person.shape[corners] * weights[..., None]).sum(1)
     hair = _hair(dims.hair, layers[:, 0], views, chosen, hung, person, dims.side / dims.size, rng)

@@ -53,7 +53,7 @@ class GsTrainer:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """L1 and 1 - SSIM of a few random frames before the plate or a random colour, and the mask."""
-        chosen = np.sort(rng.choice(len(self.footage), self.batch, replace=len(self.footage) < self.batch))
+        chosen = self.footage.drawn(rng, self.batch)
         colours, layers = (torch.from_numpy(a).to(self.device) for a in self.footage.pictures(chosen))
         ground = self.plate if rng.random() < 0.5 else torch.rand(3, 1, 1, device=self.device)
         share = layers.sum(1, keepdim=True)
@@ -71,7 +71,12 @@ class GsTrainer:
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""
         blend = "gsplat" if self.device.type == "cuda" and with_gsplat() else "torch"
-        return {"size": self.model.dims.size, "frames": len(self.footage), "gaussians": self.model.dims.count, "blend": blend}
+        return {
+            "size": self.model.dims.size,
+            "frames": len(self.footage.usable),
+            "gaussians": self.model.dims.count,
+            "blend": blend,
+        }
 
 
 def sight_of(views: Views, side: int, device: torch.device) -> Sight:

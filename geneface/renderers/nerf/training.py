@@ -141,7 +141,7 @@ class HeadTrainer:
         done = int(model.updates) / max(self.steps, 1)
         patch = done >= PATCHES_FROM and int(model.updates) % 2 == 1
         if int(model.updates) % REFRESH == 0:
-            frames = np.sort(rng.choice(len(shooting.footage), 16))
+            frames = shooting.footage.drawn(rng, 16)
             model.occupancy.refresh(model.field, model.field.code(*shooting.motion(frames)), LOOKS[self.device.type])
         model.updates += 1
         batch = self._patch(rng) if patch else self._spread(rng)
@@ -164,13 +164,13 @@ class HeadTrainer:
     def conclude(self) -> dict[str, Any]:
         """What a report says about the head."""
         return {
-            "size": self.shooting.dims.size, "frames": len(self.shooting.footage), "gather": way(self.device),
+            "size": self.shooting.dims.size, "frames": len(self.shooting.footage.usable), "gather": way(self.device),
             "occupied": round(float(self.model.occupancy.full.float().mean()), 4),
         }  # fmt: skip
 
     def _spread(self, rng: np.random.Generator) -> Batch:
         count = self.settings.batch
-        chosen = np.sort(rng.choice(len(self.shooting.footage), count))
+        chosen = self.shooting.footage.drawn(rng, count)
         index = rng.choice(len(self.probability), (count, self.settings.rays // count), p=self.probability)
         return self.shooting.batch(chosen, index)
 
@@ -179,7 +179,7 @@ class HeadTrainer:
 
     def _patch(self, rng: np.random.Generator) -> Batch:
         size, side = self.shooting.dims.size, self._patch_side()
-        chosen = rng.integers(len(self.shooting.footage), size=1)
+        chosen = self.shooting.footage.drawn(rng, 1)
         lips = self.shooting.lips[chosen[0]]
         middle = lips.mean(0) + rng.normal(0, 0.3, 2) * np.ptp(lips, axis=0)
         left, top = np.clip(middle - side / 2, 0, size - side).astype(int)
@@ -207,7 +207,7 @@ class TorsoTrainer:
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Of random rays of random frames, before the plate or before random colours."""
         shooting, count = self.shooting, self.settings.batch
-        chosen = np.sort(rng.choice(len(shooting.footage), count))
+        chosen = shooting.footage.drawn(rng, count)
         index = rng.choice(len(self.probability), (count, self.settings.rays // count), p=self.probability)
         batch = shooting.batch(chosen, index)
         on_plate = rng.random() < 0.5
@@ -256,7 +256,7 @@ def box_of(shooting: Shooting, person: Person) -> Tensor:
     """[2, 3] low corner and sides, in face units, of the box that holds the head as far as it is ever seen."""
     footage, pose = shooting.footage, shooting.views.pose
     corners = []
-    for i in np.linspace(0, len(footage) - 1, CARVE_FRAMES).astype(int):
+    for i in footage.spaced(CARVE_FRAMES):
         y, x = np.nonzero(footage.layers[i, 0] > 100)
         if len(x):
             seen = (np.stack([x, y], -1) + 0.5) * (shooting.dims.side / shooting.dims.size) - 0.5
@@ -277,7 +277,7 @@ def carved(head: Head, shooting: Shooting) -> Tensor:
     dims, footage = shooting.dims, shooting.footage
     centres = head.occupancy.centres(torch.arange(dims.cells**3)) * head.box[1] + head.box[0]
     inside = np.zeros(len(centres), np.int64)
-    frames = np.linspace(0, len(footage) - 1, min(CARVE_FRAMES, len(footage))).astype(int)
+    frames = footage.spaced(CARVE_FRAMES)
     wide = torch.nn.functional.max_pool2d(torch.from_numpy(footage.layers[frames, :1]).float(), 3, 1, 1)[:, 0] > 25
     for i, mask in zip(frames, wide.numpy(), strict=True):
         place = shooting.views.pose[i : i + 1].project(centres.numpy())[0, :, :2]
