@@ -19,7 +19,7 @@ from geneface.renderers.gs.model import Gaussians, GsDims, covariances
 from geneface.renderers.gs.training import GsSettings, sight_of
 from steps.progress import Reporter
 
-TINY = GsSettings(64, (110,), 2, 3e-3, face=700, hair=400, torso=400)
+TINY = GsSettings(64, (160,), 2, 4e-3, face=400, hair=250, torso=250)
 PROFILE = Profile("tiny", "mel", MotionTraining(2, batch=2, frames=32))
 
 
@@ -159,7 +159,7 @@ def test_gaussians_lie_where_the_pose_takes_their_mesh():
 
 def test_training_learns(trained):
     _, report = trained
-    assert report["gs"]["steps"] == 110 and report["gs"]["gaussians"] == 1500 and report["gs"]["blend"] == "torch"
+    assert report["gs"]["steps"] == 160 and report["gs"]["gaussians"] == 900 and report["gs"]["blend"] == "torch"
     assert report["gs"]["loss"] < 0.06
 
 

@@ -3,11 +3,13 @@ splatting"). `gsplat` draws on CUDA where it can, torch everywhere else.
 """
 
 import importlib.util
+import math
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 TILE = 8
 """Side of the tiles that are blended together, in pixels."""
@@ -16,6 +18,8 @@ BLUR = 0.3
 REACH = 3.0
 """Standard deviations up to which a Gaussian is drawn."""
 MOST_ALPHA, LEAST_ALPHA = 0.99, 1 / 255
+NEVER = -100.0
+"""Logarithm of an opacity of which nothing is seen."""
 DEEPEST = 384
 """Gaussians of a tile that are blended, those in front: what lies deeper is hidden in practice."""
 
@@ -60,23 +64,30 @@ def _by_torch(splats: Splats, size: int) -> tuple[Tensor, Tensor]:
     table = listed(splats, torch.stack([a, c], 1).detach(), tiles)
     tile = (table >= 0).any(1).nonzero()[:, 0]
     table = table[tile]
-    chosen, there = table.clamp_min(0), table >= 0
-    line = torch.arange(TILE, device=table.device) + 0.5
-    corner = torch.stack([tile % tiles, tile // tiles], -1) * TILE
-    x = corner[:, 0, None, None] + line[None, None, :] - splats.place[:, 0][chosen][..., None]
-    y = corner[:, 1, None, None] + line[None, None, :] - splats.place[:, 1][chosen][..., None]
+    chosen = table.clamp_min(0)
+    corner = torch.stack([tile % tiles, tile // tiles], -1)[:, None] * TILE
+    x, y = (splats.place[chosen] - corner).unbind(-1)
     determinant = (a * c - b * b).clamp_min(1e-6)
-    xx, xy, yy = (v[chosen][..., None] for v in (-0.5 * c / determinant, b / determinant, -0.5 * a / determinant))
-    power = (yy * y * y)[..., :, None] + (xx * x * x)[..., None, :] + (xy * y)[..., :, None] * x[..., None, :]
-    opacity = torch.where(there, splats.opacity[chosen], 0)[..., None, None]
-    alpha = (opacity * torch.exp(power.clamp(max=0))).clamp(max=MOST_ALPHA).flatten(2)
-    alpha = torch.where(alpha < LEAST_ALPHA, 0, alpha)
+    xx, xy, yy = ((v / determinant)[chosen] for v in (-0.5 * c, b, -0.5 * a))
+    # The logarithm of opacity times Gaussian is a polynomial in the pixel's place in its tile: all of them in one product.
+    most = torch.where(table >= 0, splats.opacity.clamp_min(1e-6).log()[chosen], NEVER)
+    constant = xx * x * x + xy * x * y + yy * y * y + most
+    polynomial = torch.stack([xx, xy, yy, -2 * xx * x - xy * y, -2 * yy * y - xy * x, constant], -1)
+    power = polynomial @ _monomials(polynomial)
+    alpha = functional.threshold(power.clamp(max=math.log(MOST_ALPHA)).exp(), LEAST_ALPHA, 0.0)
     through = torch.cumprod(1 - alpha, 1)
-    weights = alpha * torch.cat([torch.ones_like(through[:, :1]), through[:, :-1]], 1)
+    weights = -torch.diff(through, dim=1, prepend=torch.ones_like(through[:, :1]))
     shown = torch.cat([splats.colour, torch.ones_like(splats.opacity)[:, None]], 1)[chosen].transpose(1, 2) @ weights
     picture = shown.new_zeros(tiles * tiles, 4, TILE * TILE).index_copy(0, tile, shown)
     picture = picture.view(tiles, tiles, 4, TILE, TILE).permute(2, 0, 3, 1, 4).reshape(4, tiles * TILE, tiles * TILE)
     return picture[:3, :size, :size], picture[3:, :size, :size]
+
+
+def _monomials(like: Tensor) -> Tensor:
+    """[6, TILE * TILE]: x^2, xy, y^2, x, y and 1 of a tile's pixel centres, row by row."""
+    line = torch.arange(TILE, device=like.device, dtype=like.dtype) + 0.5
+    y, x = (v.flatten() for v in torch.meshgrid(line, line, indexing="ij"))
+    return torch.stack([x * x, x * y, y * y, x, y, torch.ones_like(x)])
 
 
 @torch.no_grad()

@@ -18,8 +18,8 @@ from geneface.renderers.gs.training import GsSettings, GsTrainer, sight_of
 from geneface.renderers.whole import Footage, whole_layer
 
 PROFILES = {
-    "quick": GsSettings(96, (500,), 2, 2e-3, face=2500, hair=1500, torso=1500),
-    "cpu": GsSettings(128, (1500,), 2, 2e-3, face=4000, hair=2500, torso=2500),
+    "quick": GsSettings(96, (500,), 2, 2e-3, face=1500, hair=900, torso=900),
+    "cpu": GsSettings(128, (1500,), 2, 2e-3, face=2800, hair=1400, torso=1400),
     "gpu": GsSettings(256, (15_000,), 4, 1.5e-3, face=12_000, hair=4000, torso=4000),
 }
 
