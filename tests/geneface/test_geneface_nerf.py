@@ -198,7 +198,7 @@ def test_occupancy_forgets_what_is_not_there_and_keeps_what_is():
         def sigma(self, points, frame, code):
             return torch.where((points - 0.5).norm(dim=1) < 0.3, 50.0, 0.0), None, None
 
-    occupancy = Occupancy(16, 1 / 16)
+    occupancy = Occupancy(16)
     corner = torch.zeros(16**3, dtype=torch.bool)
     corner[0] = True
     occupancy.carve(corner)

@@ -11,8 +11,10 @@ from geneface.renderers.nerf.field import HeadField, NerfDims
 
 DECAY = 0.95
 """Of the remembered density, with every look at a cell."""
-SEEN = 0.01
-"""A cell is empty when a step through it hides less than this."""
+THIN = 5.0
+"""Density below which a cell is empty, or the mean of all where that is less (RAD-NeRF): what lies unseen behind a surface
+keeps the density of a beginning, about 1, and is passed by.
+"""
 UNSEEN = 1e4
 """Density of a cell that was not yet looked at: it counts as full."""
 CARVED = -1.0
@@ -51,9 +53,9 @@ class Occupancy(nn.Module):
     density: Tensor
     full: Tensor
 
-    def __init__(self, cells: int, step: float) -> None:
+    def __init__(self, cells: int) -> None:
         super().__init__()
-        self.cells, self.step = cells, step
+        self.cells = cells
         self.register_buffer("density", torch.full((cells**3,), UNSEEN))
         self.register_buffer("full", torch.ones(cells**3, dtype=torch.bool))
 
@@ -86,8 +88,9 @@ class Occupancy(nn.Module):
 
     def _decide(self) -> None:
         shape = (1, 1, self.cells, self.cells, self.cells)
-        seen = (1 - torch.exp(-self.density.clamp_min(0) * self.step) > SEEN).float().view(shape)
-        self.full.copy_((functional.max_pool3d(seen, 3, 1, 1).view(-1) > 0) & (self.density >= 0))
+        alive = self.density >= 0
+        seen = (self.density > self.density[alive].mean().clamp(max=THIN)).float().view(shape)
+        self.full.copy_((functional.max_pool3d(seen, 3, 1, 1).view(-1) > 0) & alive)
 
 
 class Head(nn.Module):
@@ -100,7 +103,7 @@ class Head(nn.Module):
         super().__init__()
         self.dims = dims
         self.field = HeadField(dims)
-        self.occupancy = Occupancy(dims.cells, 1 / dims.samples)
+        self.occupancy = Occupancy(dims.cells)
         self.register_buffer("box", torch.tensor([[-200.0, -250, -120], [400, 500, 320]]))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 

@@ -26,6 +26,8 @@ GRID_RATE = 8.0
 ENTROPY, AMBIENT, STRUCTURE, SHARE = 1e-3, 0.1, 0.1, 0.3
 REFRESH = 16
 """Steps between two looks at the occupancy."""
+REFRESH_FROM = 0.1
+"""Share of the training before the first look: a surface must have formed."""
 LOOKS = {"cpu": 1 << 13, "cuda": 1 << 18}
 PATCHES_FROM = 0.4
 """Share of the training after which every other step draws a whole patch around the mouth."""
@@ -140,7 +142,7 @@ class HeadTrainer:
         model, shooting = self.model, self.shooting
         done = int(model.updates) / max(self.steps, 1)
         patch = done >= PATCHES_FROM and int(model.updates) % 2 == 1
-        if int(model.updates) % REFRESH == 0:
+        if int(model.updates) % REFRESH == 0 and done >= REFRESH_FROM:
             frames = shooting.footage.drawn(rng, 16)
             model.occupancy.refresh(model.field, model.field.code(*shooting.motion(frames)), LOOKS[self.device.type])
         model.updates += 1
