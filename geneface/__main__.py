@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, required=True, help="folder for the model")
     add.add_argument("--profile", choices=PROFILES, default="quick")
     add.add_argument("--epochs", type=int, help="passes over the training frames, instead of the profile's")
-    add.add_argument("--renderer", default="plane", help="plane")
+    add.add_argument("--renderer", default="plane", help="plane, nerf or gs")
     add.add_argument("--device", default="auto", help="auto, cpu or cuda")
     add.add_argument("--seed", type=int, default=0)
     add.add_argument("--audio_features", choices=FEATURES, help="instead of the profile's")
@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--split", choices=("val",))
     add.add_argument("--motion", choices=MOTIONS, default="predicted", help="what drives a held-out rendering")
     add.add_argument("--out", type=Path, required=True, help="the mp4")
+    add.add_argument(
+        "--background", default="source", help="source (paste-back), or full synthesis before plate, #rrggbb or a picture's file"
+    )
     add.add_argument("--contact_sheet", type=Path, help="also write frames of the result as one PNG")
     add.add_argument("--device", default="auto")
     add.add_argument("--seed", type=int, default=0)
@@ -94,10 +97,11 @@ def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
         return _prior(options, reporter)
     from geneface import render  # noqa: PLC0415
 
+    rest = (options.out, options.seed, options.device, reporter, options.background)
     if options.split:
-        report = render.render_held_out(options.model, options.motion, options.out, options.seed, options.device, reporter)
+        report = render.render_held_out(options.model, options.motion, *rest)
     else:
-        report = render.render_audio(options.model, options.audio, options.out, options.seed, options.device, reporter)
+        report = render.render_audio(options.model, options.audio, *rest)
     if options.contact_sheet:
         render.write_sheet(options.out, options.contact_sheet)
         report["contact_sheet"] = str(options.contact_sheet)

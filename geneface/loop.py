@@ -36,6 +36,7 @@ class Trained(Protocol):
     learning_rate: float
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
+    """A parameter group with a `relative` learns at this multiple of the learning rate."""
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         """The loss of one batch drawn with `rng`."""
@@ -112,7 +113,7 @@ def rng_of(seed: int, stage: str, step: int) -> np.random.Generator:
 def _update(trained: Trained, step: int, seed: int) -> float | None:
     """One step; None when the loss or its gradient was not finite and nothing was changed."""
     for group in trained.optimizer.param_groups:
-        group["lr"] = rate(step, trained.steps, trained.learning_rate)
+        group["lr"] = group.get("relative", 1.0) * rate(step, trained.steps, trained.learning_rate)
     loss = trained.loss(rng_of(seed, trained.name, step))
     trained.optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -89,7 +89,7 @@ class _Training:
         points = dataset.points[: dataset.trained]
         self.person = Person.of(points)
         pose, motion = pose_free(points, self.person.shape)
-        self.views = Views(pose.smoothed(), self.person.lower(motion))
+        self.views = Views(pose.smoothed(), self.person.lower(motion), dataset.eyes[: dataset.trained])
         self.dims = kind.dims_of(self.person, settings, dataset.size)
         self.reports: dict[str, dict[str, Any]] = dict(resumed.state["reports"]) if resumed else {}
         self.done: dict[str, Tensors] = {}

@@ -37,6 +37,12 @@ class UnsupportedMedia(MediaError):
     stable_code = "unsupported_media"
 
 
+class UnsupportedPicture(MediaError):
+    """{name}: not a picture that can be read here ({reason}). Use png, jpeg or bmp."""
+
+    stable_code = "unsupported_picture"
+
+
 class MediaTruncated(MediaError):
     """{name}: the file is cut off or damaged ({reason}). Copy or export it again."""
 

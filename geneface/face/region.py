@@ -90,12 +90,19 @@ def visible_mask(size: int) -> Tensor:
     return (depth(grid(size)) <= 0).float()[None, None]
 
 
+def share_at(coordinates: Tensor, margin: float) -> Tensor:
+    """How far what is drawn covers the source picture at region coordinates [..., 2], 0-1: from `margin` inside the hidden
+    shape on.
+    """
+    share = ((depth(coordinates) - margin) / FEATHER).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
 def pasted_share(size: int) -> Tensor:
     """[1, 1, size, size]: how far a drawn region covers the source picture, 0-1; 0 from one pixel inside the hidden shape on,
     so that nothing spills when it is enlarged.
     """
-    share = ((depth(grid(size)) - 2 / size) / FEATHER).clamp(0, 1)
-    return (share * share * (3 - 2 * share))[None, None]
+    return share_at(grid(size), 2 / size)[None, None]
 
 
 def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:

@@ -32,12 +32,14 @@ class Views:
     """Of the head, steadied, in pixels of the dataset's frames."""
     lower: Array
     """[T, 111] normalised motion of jaw and lips (face/person.py)."""
+    eyes: Array
+    """[T, 2] lid gap over eye width of each eye (face/eyes.py)."""
 
     def __len__(self) -> int:
         return len(self.lower)
 
     def __getitem__(self, index: slice | np.ndarray) -> Self:
-        return replace(self, pose=self.pose[index], lower=self.lower[index])
+        return replace(self, pose=self.pose[index], lower=self.lower[index], eyes=self.eyes[index])
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Material:
     work: Path
     device: torch.device
     reporter: Reporter
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Numbers of the frames whose pictures may be learned from."""
+        return np.flatnonzero(self.dataset.trainable[: len(self.views)])
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Renderer(Protocol):
         ...
 
 
-NAMES = ("plane",)
+NAMES = ("plane", "nerf", "gs")
 
 
 def named(name: str) -> type[Renderer]:

@@ -14,7 +14,8 @@ from geneface.loop import Trained
 from geneface.renderers import Layer, Material, Settings, Views
 from geneface.renderers.plane.heat import heat_maps
 from geneface.renderers.plane.model import Plane, PlaneDims
-from geneface.renderers.plane.training import PlaneSettings, PlaneTrainer, Seen, unpack_regions
+from geneface.renderers.plane.training import PlaneSettings, PlaneTrainer, Seen
+from geneface.renderers.regions import unpack
 
 PROFILES = {
     "quick": PlaneSettings(128, (600,), 8, 3e-3, widths=(24, 48, 96, 128)),
@@ -55,7 +56,7 @@ class PlaneRenderer:
         placement = place(views.pose, anchor(person.shape))
         points = placement.to_region(views.pose.project(person.motion(views.lower))[..., :2])
         store = material.work / f"regions-{settings.size}.npy"
-        regions = unpack_regions(material.dataset.frames, placement, settings.size, store, material.reporter)
+        regions = unpack(material.dataset.frames, placement, settings.size, store, material.reporter)
         return PlaneTrainer(Seen(regions, points, views.lower), _dims(dims), settings, material.device)
 
     @classmethod

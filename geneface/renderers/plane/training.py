@@ -1,7 +1,6 @@
 """Trains the `plane` renderer on regions of interest that lie uncompressed in a memory-mapped file."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,22 +8,17 @@ import torch
 from torch import Tensor
 
 from geneface.face.geometry import Array
-from geneface.face.region import Placement, depth, extract, grid, visible_mask
+from geneface.face.region import depth, grid, visible_mask
 from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.plane.heat import heat_maps
 from geneface.renderers.plane.model import Plane, PlaneDims
-from media import video
-from steps.program import check_stop
-from steps.progress import Reporter
 
 MOTION_NOISE, POINT_NOISE = 0.05, 0.004
 """Deviation of the noise on normalised motion and on landmarks in region coordinates: predicted motion is not as clean as
 true motion.
 """
 MOUTH_WEIGHT = 3.0
-CHUNK = 16
-"""Frames taken out of the video at once."""
 
 
 @dataclass(frozen=True)
@@ -44,31 +38,6 @@ class Seen:
     regions: np.ndarray
     points: Array
     motion: Array
-
-
-def unpack_regions(frames: Path, placement: Placement, size: int, target: Path, reporter: Reporter) -> np.ndarray:
-    """Cuts the region out of the first len(placement) frames into the .npy file `target` (kept from an earlier try when it
-    fits); memory-mapped.
-    """
-    count = len(placement)
-    shape = (count, 3, size, size)
-    if target.is_file():
-        found = np.load(target, mmap_mode="r")
-        if found.shape == shape:
-            return found
-    partial = target.with_name(f".{target.name}")
-    store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-    pictures = video.frames(frames, seconds=count / video.FPS)
-    for start in range(0, count, CHUNK):
-        check_stop()
-        part = placement[start : start + CHUNK]
-        chunk = np.stack([frame for _, frame in zip(range(len(part)), pictures, strict=False)])
-        store[start : start + len(part)] = extract(torch.from_numpy(chunk), part, size).round().byte().numpy()
-        reporter.progress("unpack regions", start + len(part), count)
-    store.flush()
-    del store
-    partial.rename(target)
-    return np.load(target, mmap_mode="r")
 
 
 class PlaneTrainer:
