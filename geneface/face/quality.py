@@ -58,6 +58,7 @@ JUMP = 0.2
 COVERED = 14.0, 4.5
 """Difference of the lower face's picture from what the clip's other frames explain: grey levels, and over the median."""
 _DIRECTIONS, _LIKELY, _BANK, _BLOCK = 16, 80.0, 500, 1_000
+_GAP, _LASTS = 2, 5
 
 
 def attitude(points: Array) -> tuple[Array, Array]:
@@ -114,7 +115,19 @@ def covered(patches: NDArray[np.uint8], found: Mask) -> Mask:
         rest[start : start + _BLOCK] = np.sqrt(np.square(centred - (centred @ basis) @ basis.T).mean(1))
     marked = np.zeros(len(found), bool)
     marked[there] = rest > max(COVERED[0], COVERED[1] * float(np.median(rest)))
-    return marked
+    return _lasting(marked)
+
+
+def _lasting(mask: Mask) -> Mask:
+    """The runs of at least 5 frames, gaps of up to 2 closed: a mouth wide open is rare too, but short."""
+    closed = mask.copy()
+    for start, stop in runs(~mask):
+        if start > 0 and stop < len(mask) and stop - start <= _GAP:
+            closed[start:stop] = True
+    for start, stop in runs(closed):
+        if stop - start < _LASTS:
+            closed[start:stop] = False
+    return closed
 
 
 def outside(points: Array, side: int) -> Mask:
