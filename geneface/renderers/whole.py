@@ -16,6 +16,8 @@ from geneface.renderers.compose import foreground
 from geneface.renderers.regions import unpack
 
 LAYERS_SIDE = 256
+SHUT_TIMES = 6.0
+"""How many times more often, about, a frame is drawn whose eyes are shut."""
 LEAST_ALPHA = 0.1
 """Below it a colour is taken from its neighbours: its own is mostly rounding."""
 
@@ -38,6 +40,8 @@ class Footage:
     """[3, size, size], 0-1."""
     usable: np.ndarray
     """Numbers of the frames that may be learned from."""
+    chances: np.ndarray
+    """With which each of those is drawn, in sum 1."""
 
     @classmethod
     def of(cls, material: Material, size: int) -> Self:
@@ -50,11 +54,11 @@ class Footage:
             unpack(film, whole_frame(count, side), size, material.work / f"{name}-{size}.npy", material.reporter)
             for name, (film, side) in films.items()
         )
-        return cls(frames, layers, small, material.usable)
+        return cls(frames, layers, small, material.usable, chances_of(material.views.eyes[material.usable]))
 
     def drawn(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Numbers of `count` random frames, rising; different ones where there are enough."""
-        return np.sort(rng.choice(self.usable, count, replace=len(self.usable) < count))
+        return np.sort(rng.choice(self.usable, count, replace=len(self.usable) < count, p=self.chances))
 
     def spaced(self, most: int) -> np.ndarray:
         """Numbers of at most `most` frames, evenly spread over the clip."""
@@ -71,6 +75,15 @@ class Footage:
     def mean_share(self, most: int = 128) -> Array:
         """Mean of the layers over some `most` frames of the clip, [3, size, size], 0-1."""
         return (self.layers[self.spaced(most)].mean(0) / 255).astype(np.float32)
+
+
+def chances_of(eyes: Array) -> np.ndarray:
+    """[N], in sum 1, for eyes [N, 2] (as in Views): frames with shut eyes are few and would hardly be learned, so they are
+    drawn more often.
+    """
+    open_ = (eyes / np.median(eyes, 0)).mean(1).clip(0, 1)
+    chances = 1 + SHUT_TIMES * (1 - open_).astype(np.float64)
+    return np.asarray(chances / chances.sum())
 
 
 def whole_layer(premultiplied: Tensor, alpha: Tensor, side: int) -> Layer:

@@ -43,12 +43,12 @@ def _circles(corners: Array) -> tuple[Array, Array]:
     return a + np.stack([x, y], 1), x**2 + y**2
 
 
-def response(lower: Array, points: Array, shape: Array) -> Array:
-    """[111, N * 3]: how far pose-free points [T, N, 3] move from their `shape` [N, 3] for each unit of normalised motion
-    [T, 111], by ridge regression over the person's own frames.
+def response(motion: Array, points: Array, shape: Array) -> Array:
+    """[M, N * 3]: how far pose-free points [T, N, 3] move from their `shape` [N, 3] for each unit of motion [T, M], by ridge
+    regression over the person's own frames.
     """
     moved = (points - shape).reshape(len(points), -1).astype(np.float64)
-    motion = lower.astype(np.float64)
+    motion = motion.astype(np.float64)
     square = motion.T @ motion
     square += RIDGE * np.trace(square) / len(square) * np.eye(len(square))
     return np.linalg.solve(square, motion.T @ moved).astype(np.float32)

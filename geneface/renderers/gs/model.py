@@ -88,7 +88,7 @@ class Gaussians(nn.Module):
         super().__init__()
         self.dims = dims
         self.register_buffer("shape", torch.zeros(dims.points, 3))
-        self.register_buffer("response", torch.zeros(dims.motion, dims.points * 3))
+        self.register_buffer("response", torch.zeros(dims.motion + EYES, dims.points * 3))
         self.register_buffer("corners", torch.zeros(dims.face, 3, dtype=torch.long))
         self.register_buffer("weights", torch.zeros(dims.face, 3))
         self.register_buffer("usual_eyes", torch.full((1, EYES), 0.3))
@@ -116,10 +116,10 @@ class Gaussians(nn.Module):
 
     def forward(self, sight: Sight) -> list[Splats]:
         """The Gaussians of each frame, projected, in pixels of the pictures that are drawn."""
-        eyes = EYES_SCALE * (sight.eyes / self.usual_eyes - 1)
-        added = self.changes(self.encode(torch.cat([sight.lower, eyes], 1)))
+        motion = self.motion(sight.lower, sight.eyes)
+        added = self.changes(self.encode(motion))
         shares = self.dims.size / self.dims.side
-        place, covariance = self._head(sight, added[..., :3])
+        place, covariance = self._head(sight, motion, added[..., :3])
         spot = self.spot + torch.einsum("bp,gpd->bgd", sight.pose - self.usual_pose, self.sway)
         flat = covariances(self.log_scale[self.dims.head :], self.turn[self.dims.head :])[:, :2, :2]
         view = HARMONIC * torch.einsum("gcd,bd->bgc", self.glance, sight.rotation[:, 2])
@@ -137,6 +137,12 @@ class Gaussians(nn.Module):
             for i in range(len(sight))
         ]
 
+    def motion(self, lower: Tensor, eyes: Tensor) -> Tensor:
+        """All that moves the face, [B, motion + 2]: normalised motion [B, motion], and eyes [B, 2] (as in Views) to the same
+        scale.
+        """
+        return torch.cat([lower, EYES_SCALE * (eyes / self.usual_eyes - 1)], 1)
+
     def changes(self, code: Tensor) -> Tensor:
         """What the motion's code [B, CODE] adds to the Gaussians of the head beyond the mesh's own movement, [B, G, 7]: place
         (face units), colour and opacity (before their sigmoids).
@@ -147,15 +153,15 @@ class Gaussians(nn.Module):
         added = rest(hidden)
         return torch.cat([FREE * torch.tanh(added[..., :3] / FREE), added[..., 3:]], -1)
 
-    def mesh(self, lower: Tensor) -> Tensor:
-        """The face's points [B, N, 3] in face units for motion [B, motion]."""
-        return self.shape + (lower @ self.response).view(len(lower), -1, 3)
+    def mesh(self, motion: Tensor) -> Tensor:
+        """The face's points [B, N, 3] in face units for `motion` [B, motion + 2]."""
+        return self.shape + (motion @ self.response).view(len(motion), -1, 3)
 
-    def _head(self, sight: Sight, added: Tensor) -> tuple[Tensor, Tensor]:
+    def _head(self, sight: Sight, motion: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
         """Places [B, G, 3] in pixels of the frame and covariances [B, G, 2, 2] of the head's Gaussians: the pose is a similarity
         and the projection drops depth, so that both are exact.
         """
-        hung = (self.mesh(sight.lower)[:, self.corners] * self.weights[..., None]).sum(2)
+        hung = (self.mesh(motion)[:, self.corners] * self.weights[..., None]).sum(2)
         base = torch.cat([hung, hung.new_zeros(len(hung), self.dims.hair, 3)], 1) + self.offset + added
         turned = torch.einsum("bij,bgj->bgi", sight.rotation, base)
         place = sight.scale[:, None, None] * turned + sight.translation[:, None]

@@ -26,10 +26,11 @@ def begin(model: Gaussians, footage: Footage, views: Views, person: Person, poin
     dims = model.dims
     corners, weights, area = _mesh(dims.face, person, rng)
     _set(model.shape, person.shape)
-    _set(model.response, response(views.lower, points, person.shape))
     _set(model.corners, corners)
     _set(model.weights, weights)
     _set(model.usual_eyes, np.median(views.eyes, 0)[None])
+    motion = model.motion(torch.from_numpy(views.lower), torch.from_numpy(views.eyes)).numpy()
+    _set(model.response, response(motion[footage.usable], points[footage.usable], person.shape))
     _set(model.usual_pose, pose_vector(views.pose, dims.side).mean(0)[None])
     chosen = footage.spaced(FRAMES)
     colours, layers = footage.pictures(chosen)

@@ -67,25 +67,31 @@ class Batch:
 
 
 class Shooting:
-    """Chooses frames and rays, mostly where the person and above all the mouth is."""
+    """Chooses frames and rays, mostly where the person and above all mouth and eyes are."""
 
     def __init__(self, footage: Footage, views: Views, person: Person, dims: NerfDims, device: torch.device) -> None:
         self.footage, self.views, self.dims, self.device = footage, views, dims, device
         to_picture = dims.size / dims.side
         self.lips = views.pose.project(person.motion(views.lower)[:, 48:68])[..., :2] * to_picture
         face = views.pose.project(person.mean)[..., :2] * to_picture
+        self.eyes = face[:, 36:48]
         self.low, self.high = face.min(1), face.max(1)
         grow = 0.1 * (self.high - self.low)
         self.low, self.high = self.low - grow, self.high + grow
         self.cameras = Cameras.of(views.pose, device)
 
-    def probability(self, share: Array, floor: float) -> Array:
-        """Of each pixel [size * size] to be drawn, from a share [size, size] of the whole clip."""
+    def probability(self, share: Array, floor: float, features: float = 0.0) -> Array:
+        """Of each pixel [size * size] to be drawn, from a share [size, size] of the whole clip; `features`: how much
+        of it all goes to the mouth, and half as much to the eyes.
+        """
         size = self.dims.size
         y, x = np.mgrid[:size, :size]
         low, high = np.percentile(self.lips.reshape(-1, 2), [1, 99], axis=0) + np.float64([[-2, -2], [2, 2]])
         mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
-        weight = (share + floor) / (share + floor).sum() + 0.4 * mouth / max(mouth.sum(), 1)
+        low, high = np.percentile(self.eyes.reshape(-1, 2), [1, 99], axis=0) + np.float64([[-1, -1], [1, 1]])
+        eyes = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
+        weight = (share + floor) / (share + floor).sum()
+        weight = weight + features * (mouth / max(mouth.sum(), 1) + 0.5 * eyes / max(eyes.sum(), 1))
         return np.asarray((weight / weight.sum()).ravel())
 
     def batch(self, chosen: np.ndarray, index: np.ndarray) -> Batch:
@@ -129,7 +135,7 @@ class HeadTrainer:
         self.shooting, self.settings, self.device = shooting, settings, device
         self.steps, self.learning_rate = settings.steps[0], settings.learning_rate
         share = shooting.footage.mean_share()[0]
-        self.probability = shooting.probability(share, floor=0.03)
+        self.probability = shooting.probability(share, floor=0.03, features=0.4)
         head = Head(shooting.dims)
         head.box.copy_(box_of(shooting, person))
         head.field.usual_eyes.copy_(torch.from_numpy(np.median(shooting.views.eyes, 0)))
