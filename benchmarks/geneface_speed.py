@@ -21,7 +21,7 @@ def measure(name: str) -> str:
     points = rng.uniform(-0.5, 0.5, (FRAMES, 68, 2)).astype(np.float32)
     motion = rng.normal(size=(FRAMES, 3 * len(LOWER))).astype(np.float32)
     dims = PlaneDims(settings.size, settings.widths)
-    trainer = PlaneTrainer(Seen(regions, points, motion), dims, settings, torch.device("cpu"))
+    trainer = PlaneTrainer(Seen(regions, points, motion, np.arange(FRAMES)), dims, settings, torch.device("cpu"))
     for step in range(STEPS + 2):
         if step == 2:
             began = time.perf_counter()

@@ -2,7 +2,10 @@
 
 import math
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -40,3 +43,13 @@ def usable_cores(quota: Path = QUOTA) -> int:
         return max(1, min(cores, math.ceil(int(time) / int(period))))
     except (OSError, ValueError):
         return cores
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where a GPU computes in it, nothing elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def compiled(module: torch.nn.Module, device: torch.device) -> Callable[..., Any]:
+    """The module fused by torch.compile on CUDA (Triton comes with torch there); as it is elsewhere."""
+    return torch.compile(module) if device.type == "cuda" and find_spec("triton") else module

@@ -1,11 +1,10 @@
-"""The training loop, apart from what is trained: seeds, learning rate, checkpoints by the clock, SIGTERM, numbers that are
-not finite.
+"""The training loop, apart from what is trained: seeds, learning rate, checkpoints by the clock, SIGTERM, the best weights by
+validation, numbers that are not finite, memory that runs out.
 """
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ import torch
 
 from geneface import checkpoints
 from geneface.checkpoints import Checkpoint, Tensors
-from steps.errors import StoppedError, TryAgainError
+from steps.errors import InputError, StoppedError, TryAgainError
 from steps.program import stop_requested
 from steps.progress import Reporter
 
@@ -24,8 +23,14 @@ CHECKPOINT_SECONDS = 40.0
 CLIP = 1.0
 """Largest gradient norm."""
 MAX_SKIPPED = 20
-"""Updates in a row with a loss that is not finite, after which training gives up."""
+"""Updates in a row with a loss that is not finite, after which training goes back to the last good weights."""
+RESCUES, CALMER = 2, 0.3
+"""How often it goes back before it gives up, and by how much the learning rate falls each time."""
+GOOD_EVERY = 200
+"""Steps between the weights that it can go back to."""
 WARM_UP = 0.05
+VALIDATIONS = 6
+"""Looks at the validation frames, evenly over the second half of the steps."""
 
 
 class Trained(Protocol):
@@ -34,12 +39,17 @@ class Trained(Protocol):
     name: str
     steps: int
     learning_rate: float
+    batch: int
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     """A parameter group with a `relative` learns at this multiple of the learning rate."""
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         """The loss of one batch drawn with `rng`."""
+        ...
+
+    def validate(self) -> float | None:
+        """How far from the truth on frames kept from the training, smaller is better; None where nothing is kept."""
         ...
 
     def conclude(self) -> dict[str, Any]:
@@ -57,40 +67,36 @@ class Place:
 
 
 def train(trained: Trained, place: Place, reporter: Reporter, seed: int, resumed: Checkpoint | None = None) -> dict[str, Any]:
-    """Runs all steps, from `resumed` when it is a checkpoint of this stage. Returns what a report says about it.
+    """Runs all steps, from `resumed` when it is a checkpoint of this stage, and leaves the best weights in the model. Returns
+    what a report says about it.
 
     Every step draws from generators seeded by (seed, stage, step): a resumed training is the same training.
-    Raises StoppedError after SIGTERM (checkpoint written), TryAgainError `training_diverged`.
+    Raises StoppedError after SIGTERM (checkpoint written), TryAgainError `training_diverged`, InputError `out_of_memory`.
     """
-    start = _restore(trained, resumed)
-    save = _saver(trained, place, reporter)
-    losses: deque[float] = deque(maxlen=50)
-    skipped, total_skipped, saved, began = 0, 0, time.monotonic(), time.monotonic()
+    course = _Course(trained, place, reporter, seed)
+    start = course.restore(resumed)
     trained.model.train()
-    for step in range(start, trained.steps):
+    saved = began = time.monotonic()
+    step = start
+    while step < trained.steps:
         if stop_requested():
-            save(step)
+            course.save(step)
             raise StoppedError
-        loss = _update(trained, step, seed)
-        skipped = 0 if loss is not None else skipped + 1
-        total_skipped += loss is None
-        if skipped >= MAX_SKIPPED:
-            raise TryAgainError(
-                "training_diverged", f"{trained.name}: the loss was not finite {skipped} times in a row at step {step}."
-            )
-        if loss is not None:
-            losses.append(loss)
-        shown = {"loss": float(np.mean(losses))} if losses else {}  # JSON knows no NaN
-        reporter.progress(f"train {trained.name}", step + 1, trained.steps, **shown)
+        step = course.advance(step)
+        course.validate(step)
+        shown = {"loss": float(np.mean(course.losses))} if course.losses else {}  # JSON knows no NaN
+        reporter.progress(f"train {trained.name}", step, trained.steps, **shown)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            save(step + 1)
+            course.save(step)
             saved = time.monotonic()
+    course.keep_best()
     trained.model.eval()
     seconds = time.monotonic() - began
+    losses = course.losses
     return {
         "steps": trained.steps, "resumed_at": start, "loss": round(float(np.mean(losses)), 5) if losses else None,
         "seconds": round(seconds, 1), "steps_per_second": round((trained.steps - start) / max(seconds, 1e-6), 2),
-        "updates_skipped": total_skipped, "parameters": sum(p.numel() for p in trained.model.parameters()),
+        "parameters": sum(p.numel() for p in trained.model.parameters()), **course.notes,
     }  # fmt: skip
 
 
@@ -110,10 +116,112 @@ def rng_of(seed: int, stage: str, step: int) -> np.random.Generator:
     return rng
 
 
-def _update(trained: Trained, step: int, seed: int) -> float | None:
+class _Course:
+    """One training under way: what it has seen, what it can go back to, what it tells afterwards."""
+
+    def __init__(self, trained: Trained, place: Place, reporter: Reporter, seed: int) -> None:
+        self.trained, self.place, self.reporter, self.seed = trained, place, reporter, seed
+        self.losses: deque[float] = deque(maxlen=50)
+        self.skipped = 0
+        self.notes: dict[str, Any] = {"updates_skipped": 0, "rescues": 0, "batch": trained.batch, "validation": []}
+        self.best: Tensors = {}
+        self.good: tuple[int, Tensors, Tensors] | None = None
+        half = trained.steps - trained.steps // 2
+        self.looks = {trained.steps - half * k // VALIDATIONS for k in range(VALIDATIONS)}
+
+    def restore(self, resumed: Checkpoint | None) -> int:
+        """Takes over a checkpoint of this stage. Returns the step to go on from."""
+        trained = self.trained
+        if resumed is None or resumed.stage != trained.name:
+            return 0
+        trained.model.load_state_dict(resumed.groups[trained.name])
+        checkpoints.restore_optimizer(trained.optimizer, resumed.groups["optimizer"])
+        self.notes, self.best = dict(resumed.state["course"]), resumed.groups.get("best", {})
+        trained.batch = self.notes["batch"]
+        return resumed.step
+
+    def save(self, step: int) -> None:
+        """Writes a checkpoint and says so."""
+        groups = {
+            **self.place.groups, self.trained.name: self.trained.model.state_dict(),
+            "optimizer": checkpoints.optimizer_tensors(self.trained.optimizer),
+        }  # fmt: skip
+        if self.best:
+            groups["best"] = self.best
+        state = {**self.place.state, "course": self.notes}
+        written = checkpoints.save(self.place.folder, Checkpoint(self.trained.name, step, state, groups))
+        self.reporter.checkpoint(str(written))
+
+    def advance(self, step: int) -> int:
+        """One update. Returns the step that comes next: an earlier one after a way back."""
+        if step % GOOD_EVERY == 0:
+            self.good = step, _copy(self.trained.model.state_dict()), _copy(checkpoints.optimizer_tensors(self.trained.optimizer))
+        try:
+            loss = _update(self.trained, step, self.seed, CALMER ** self.notes["rescues"])
+        except torch.OutOfMemoryError as error:
+            self._smaller(error)
+            return step
+        if loss is not None:
+            self.skipped = 0
+            self.losses.append(loss)
+            return step + 1
+        self.skipped += 1
+        self.notes["updates_skipped"] += 1
+        return step + 1 if self.skipped < MAX_SKIPPED else self._go_back(step)
+
+    def validate(self, step: int) -> None:
+        """Looks at the validation frames when it is time to, and keeps the weights when they are the best so far."""
+        if step not in self.looks:
+            return
+        self.trained.model.eval()
+        with torch.inference_mode():
+            score = self.trained.validate()
+        self.trained.model.train()
+        if score is None or not math.isfinite(score):
+            return
+        if all(score < other for _, other in self.notes["validation"]):
+            self.best = _copy(self.trained.model.state_dict())
+        self.notes["validation"] = [*self.notes["validation"], [step, round(score, 6)]]
+
+    def keep_best(self) -> None:
+        """The best weights take the place of the last."""
+        if self.best:
+            self.trained.model.load_state_dict(self.best)
+            self.notes["best_step"] = min(self.notes["validation"], key=lambda look: look[1])[0]
+
+    def _go_back(self, step: int) -> int:
+        name = self.trained.name
+        if self.good is None or self.notes["rescues"] == RESCUES:
+            raise TryAgainError(
+                "training_diverged", f"{name}: the loss was not finite {MAX_SKIPPED} times in a row at step {step}."
+            )
+        self.notes["rescues"] += 1
+        self.skipped = 0
+        back, weights, moments = self.good
+        self.trained.model.load_state_dict(weights)
+        checkpoints.restore_optimizer(self.trained.optimizer, moments)
+        self.reporter.message(f"{name}: not finite at step {step}; back to step {back}, learning more slowly", level="warning")
+        return back
+
+    def _smaller(self, error: torch.OutOfMemoryError) -> None:
+        """Halves the batch, once."""
+        trained = self.trained
+        if trained.batch < 2 or self.notes.get("smaller_batch"):
+            raise InputError(
+                "out_of_memory",
+                f"{trained.name}: the GPU's memory is too small, with a batch of {trained.batch} too; take a smaller profile "
+                "or a larger GPU.",
+            ) from error
+        trained.batch //= 2
+        self.notes |= {"batch": trained.batch, "smaller_batch": True}
+        torch.cuda.empty_cache()
+        self.reporter.message(f"{trained.name}: out of memory; going on with a batch of {trained.batch}", level="warning")
+
+
+def _update(trained: Trained, step: int, seed: int, calm: float = 1.0) -> float | None:
     """One step; None when the loss or its gradient was not finite and nothing was changed."""
     for group in trained.optimizer.param_groups:
-        group["lr"] = group.get("relative", 1.0) * rate(step, trained.steps, trained.learning_rate)
+        group["lr"] = calm * group.get("relative", 1.0) * rate(step, trained.steps, trained.learning_rate)
     loss = trained.loss(rng_of(seed, trained.name, step))
     trained.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -124,22 +232,5 @@ def _update(trained: Trained, step: int, seed: int) -> float | None:
     return float(loss.detach())
 
 
-def _restore(trained: Trained, resumed: Checkpoint | None) -> int:
-    if resumed is None or resumed.stage != trained.name:
-        return 0
-    trained.model.load_state_dict(resumed.groups[trained.name])
-    checkpoints.restore_optimizer(trained.optimizer, resumed.groups["optimizer"])
-    return resumed.step
-
-
-def _saver(trained: Trained, place: Place, reporter: Reporter) -> Callable[[int], None]:
-    def save(step: int) -> None:
-        groups = {
-            **place.groups,
-            trained.name: trained.model.state_dict(),
-            "optimizer": checkpoints.optimizer_tensors(trained.optimizer),
-        }
-        written = checkpoints.save(place.folder, Checkpoint(trained.name, step, place.state, groups))
-        reporter.checkpoint(str(written))
-
-    return save
+def _copy(tensors: Tensors) -> Tensors:
+    return {key: value.detach().clone() for key, value in tensors.items()}

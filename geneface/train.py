@@ -87,7 +87,7 @@ class _Training:
         self.device, self.features, self.plan, self.out = device, features, plan, out
         self.resumed, self.reporter = resumed, reporter
         points = dataset.points[: dataset.trained]
-        self.person = Person.of(points)
+        self.person = Person.of(points[dataset.trainable[: dataset.trained]])
         pose, motion = pose_free(points, self.person.shape)
         self.views = Views(pose.smoothed(), self.person.lower(motion), dataset.eyes[: dataset.trained])
         self.dims = kind.dims_of(self.person, settings, dataset.size)

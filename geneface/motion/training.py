@@ -47,7 +47,7 @@ class MotionTrainer:
         device: torch.device,
     ) -> None:  # fmt: skip
         self.speech, self.person, self.settings, self.device = speech, person, settings, device
-        self.steps, self.learning_rate = settings.steps, settings.learning_rate
+        self.steps, self.learning_rate, self.batch = settings.steps, settings.learning_rate, settings.batch
         self.model = AudioToMotion(dims)
         if self.model.generic is not None and prior is not None:
             self.model.generic.load_state_dict(prior.state_dict())
@@ -61,7 +61,7 @@ class MotionTrainer:
         """The post-net's distance from the truth on random stretches from before the held end, with velocity and moments."""
         last = len(self.speech.coefficients) - self.held
         length = min(self.settings.frames, last)
-        starts = rng.integers(0, last - length + 1, self.settings.batch)
+        starts = rng.integers(0, last - length + 1, self.batch)
         linear, truth = (
             torch.from_numpy(np.stack([array[s : s + length] for s in starts])).to(self.device)
             for array in (self.line.predicted, self.speech.coefficients)
@@ -71,13 +71,17 @@ class MotionTrainer:
         moments = (found.mean(1) - truth.mean(1)).square().mean() + (found.std(1) - truth.std(1)).square().mean()
         return error.square().mean() + VELOCITY * error.diff(dim=1).square().mean() + MOMENTS * moments
 
+    def validate(self) -> float:
+        """Squared error of the post-net on the held end."""
+        start = len(self.speech.coefficients) - self.held
+        return float(np.square(self._posted()[start:] - self.speech.coefficients[start:]).mean())
+
     def conclude(self) -> dict[str, Any]:
         """Sets trust and gain from the held end of the training part; returns what a report says about it."""
         start = len(self.speech.coefficients) - self.held
         truth, line = self.speech.coefficients[start:], self.line.predicted
         self.model.eval()
-        with torch.inference_mode():
-            whole = self.model.post(torch.from_numpy(line)[None].to(self.device))[0].cpu().numpy()
+        whole = self._posted()
         mixed = {trust: line + trust * (whole - line) for trust in TRUSTS}
         errors = {trust: float(np.square(found[start:] - truth).mean()) for trust, found in mixed.items()}
         trust = min(errors, key=errors.__getitem__)
@@ -91,6 +95,11 @@ class MotionTrainer:
             "held_errors": {str(share): round(error, 4) for share, error in errors.items()},
             "gain": round(gain, 2),
         }  # fmt: skip
+
+    @torch.inference_mode()
+    def _posted(self) -> Array:
+        """The post-net's answer [T, K] to what ridge predicted out of fold."""
+        return self.model.post(torch.from_numpy(self.line.predicted)[None].to(self.device))[0].cpu().numpy()
 
     def _spread(self, coefficients: Array) -> float:
         """Deviation of the aperture, in face units."""

@@ -194,10 +194,10 @@ def test_a_stopped_training_ends_as_if_it_had_not_been(data, tmp_path, monkeypat
     train.train(data, tmp_path / "whole", wanted, Reporter())
     original = train.loop._update
 
-    def update(trained, step, seed):
+    def update(trained, step, seed, calm=1.0):
         if trained.name == "gs" and step == 5:
             raise KeyboardInterrupt
-        return original(trained, step, seed)
+        return original(trained, step, seed, calm)
 
     monkeypatch.setattr(train.loop, "_update", update)
     monkeypatch.setattr(train.loop, "CHECKPOINT_SECONDS", 0.0)

@@ -7,7 +7,7 @@ import torch
 
 from geneface import checkpoints, loop
 from geneface.checkpoints import Checkpoint
-from steps.errors import StoppedError, TryAgainError
+from steps.errors import InputError, StoppedError, TryAgainError
 from steps.progress import Reporter
 
 
@@ -23,14 +23,24 @@ class Toy:
         self.seen = 0
         self.bad = frozenset()
         self.stop_at = None
+        self.batch, self.fits = 16, 16
+        self.scores = iter(())
 
     def loss(self, rng):
         self.seen += 1
         if self.seen == self.stop_at:
             raise KeyboardInterrupt
-        inputs = torch.from_numpy(rng.normal(size=(16, 4)).astype(np.float32))
-        loss = (self.model(inputs + 0.1 * torch.randn(16, 4)) - inputs.sum(1, keepdim=True)).square().mean()
+        if self.batch > self.fits:
+            raise torch.OutOfMemoryError
+        inputs = torch.from_numpy(rng.normal(size=(self.batch, 4)).astype(np.float32))
+        loss = (self.model(inputs + 0.1 * torch.randn(self.batch, 4)) - inputs.sum(1, keepdim=True)).square().mean()
         return loss * math.nan if self.seen in self.bad else loss
+
+    def validate(self):
+        return next(self.scores, None)
+
+    def conclude(self):
+        return {}
 
 
 def place(folder):
@@ -79,6 +89,48 @@ def test_a_training_of_nothing_but_nan_gives_up(tmp_path):
         loop.train(toy, place(tmp_path), Reporter(lines), 0)
     assert raised.value.code == "training_diverged"
     assert lines.getvalue() and "NaN" not in lines.getvalue()
+
+
+def test_a_training_that_runs_off_goes_back_and_on_more_slowly(tmp_path, monkeypatch):
+    toy, lines = Toy(), io.StringIO()
+    toy.bad = frozenset(range(18, 18 + loop.MAX_SKIPPED))
+    toy.steps = 60
+    monkeypatch.setattr(loop, "GOOD_EVERY", 10)
+    report = loop.train(toy, place(tmp_path), Reporter(lines), 0)
+    assert report["rescues"] == 1 and report["updates_skipped"] == loop.MAX_SKIPPED and "back to step 30" in lines.getvalue()
+    assert torch.isfinite(weights(toy)).all()
+
+
+def test_the_best_weights_are_kept_also_over_a_restart(tmp_path, monkeypatch):
+    whole = Toy()
+    whole.scores = iter([0.9, 0.5, 0.4, 0.7, 0.8, 0.6])
+    report = loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    assert [step for step, _ in report["validation"]] == [18, 20, 23, 25, 28, 30]
+    assert report["best_step"] == report["validation"][2][0]
+    last = Toy()
+    loop.train(last, place(tmp_path / "b"), Reporter(), 5)
+    assert not torch.equal(weights(whole), weights(last))
+    killed = Toy()
+    killed.scores, killed.stop_at = iter([0.9, 0.5, 0.4]), 27
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(killed, place(tmp_path / "c"), Reporter(), 5)
+    going_on = Toy()
+    going_on.scores = iter([0.7, 0.8, 0.6])
+    again = loop.train(going_on, place(tmp_path / "c"), Reporter(), 5, checkpoints.newest(tmp_path / "c", ("toy",)))
+    assert torch.equal(weights(going_on), weights(whole)) and again["best_step"] == report["best_step"]
+
+
+def test_memory_that_runs_out_is_answered_once(tmp_path):
+    toy, lines = Toy(), io.StringIO()
+    toy.fits = 8
+    report = loop.train(toy, place(tmp_path), Reporter(lines), 0)
+    assert report["batch"] == 8 and "batch of 8" in lines.getvalue()
+    toy = Toy()
+    toy.fits = 4
+    with pytest.raises(InputError) as raised:
+        loop.train(toy, place(tmp_path), Reporter(), 0)
+    assert raised.value.code == "out_of_memory"
 
 
 def test_sigterm_leaves_a_checkpoint(tmp_path, monkeypatch):

@@ -159,10 +159,10 @@ def test_a_prior_that_was_stopped_goes_on(tmp_path, monkeypatch):
     update, out = loop._update, tmp_path / "stopped.safetensors"
     for stage, at in (("sync", 2), ("generic", 4)):
 
-        def stopped(trained, step, seed, stage=stage, at=at):
+        def stopped(trained, step, seed, calm=1.0, stage=stage, at=at):
             if (trained.name, step) == (stage, at):
                 raise KeyboardInterrupt
-            return update(trained, step, seed)
+            return update(trained, step, seed, calm)
 
         monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
         monkeypatch.setattr(loop, "_update", stopped)

@@ -279,10 +279,10 @@ def test_a_stopped_training_ends_as_if_it_had_not_been(data, tmp_path, monkeypat
     original = train.loop._update
     for stage, at in (("nerf_head", 19), ("nerf_torso", 3)):
 
-        def update(trained, step, seed, stage=stage, at=at):
+        def update(trained, step, seed, calm=1.0, stage=stage, at=at):
             if trained.name == stage and step == at:
                 raise KeyboardInterrupt
-            return original(trained, step, seed)
+            return original(trained, step, seed, calm)
 
         monkeypatch.setattr(train.loop, "_update", update)
         monkeypatch.setattr(train.loop, "CHECKPOINT_SECONDS", 0.0)

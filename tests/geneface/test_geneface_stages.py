@@ -66,10 +66,10 @@ def test_a_training_stopped_in_either_stage_ends_as_if_it_had_not_been(model, da
 def _stop_in(monkeypatch, stage, at, original=train.loop._update):
     """Checkpoints after every step; the process dies at step `at` of `stage`."""
 
-    def update(trained, step, seed):
+    def update(trained, step, seed, calm=1.0):
         if trained.name == stage and step == at:
             raise KeyboardInterrupt
-        return original(trained, step, seed)
+        return original(trained, step, seed, calm)
 
     monkeypatch.setattr(train.loop, "_update", update)
     monkeypatch.setattr(train.loop, "CHECKPOINT_SECONDS", 0.0)

@@ -15,7 +15,7 @@ from geneface.motion.generic.sync import SyncExpert
 
 CONTINUITY, KL, PRIOR, SYNC = 3.0, 0.02, 0.5, 0.01
 """Weights of the loss on frame differences, of the KL term, of the loss on the prior mode's prediction, of the sync loss."""
-FRAMES, BATCH = 96, 24
+FRAMES = 96
 SHIFTS = (3, 40)
 """Frames by which a false pair of the same speaker is apart."""
 
@@ -27,6 +27,7 @@ class GenericTraining:
     steps: int = 3000
     sync_steps: int = 600
     learning_rate: float = 1e-3
+    batch: int = 24
 
 
 class Pairs:
@@ -36,12 +37,12 @@ class Pairs:
         self.audio = [speaker.audio for speaker in speakers]
         self.motion = [basis.coefficients(speaker.lower) for speaker in speakers]
 
-    def draw(self, rng: np.random.Generator, frames: int = FRAMES) -> tuple[Array, Array, Array]:
+    def draw(self, rng: np.random.Generator, batch: int, frames: int = FRAMES) -> tuple[Array, Array, Array]:
         """A batch, and the motion of another moment for each of its stretches. Sound is varied: noise, level, blanked bands and
         moments (SpecAugment, Park et al. 2019).
         """
         audio, motion, others = [], [], []
-        for _ in range(BATCH):
+        for _ in range(batch):
             who = int(rng.integers(len(self.audio)))
             start = int(rng.integers(0, len(self.motion[who]) - frames + 1))
             heard = self.audio[who][2 * start : 2 * (start + frames)].copy()
@@ -70,20 +71,23 @@ class SyncTrainer:
     name = "sync"
 
     def __init__(self, pairs: Pairs, dims: GenericDims, settings: GenericTraining, device: torch.device) -> None:
-        self.pairs, self.device = pairs, device
+        self.pairs, self.device, self.batch = pairs, device, settings.batch
         self.steps, self.learning_rate = settings.sync_steps, 5e-4
         self.model = SyncExpert(dims.audio_dim, dims.components).to(device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), self.learning_rate)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Cross-entropy of true and false pairs."""
-        return self.model.loss(*(torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng)))
+        return self.model.loss(*(torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng, self.batch)))
+
+    def validate(self) -> None:
+        """No frames are kept from this training: its weights are those of the last step."""
 
     def conclude(self) -> dict[str, Any]:
         """Share of true and false pairs told apart on fresh stretches."""
         rng = np.random.default_rng(1)
         with torch.inference_mode():
-            audio, motion, others = (torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng))
+            audio, motion, others = (torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng, self.batch))
             true, false = self.model.agreement(audio, motion), self.model.agreement(audio, others)
         return {"told_apart": round(float((true > false).float().mean()), 3)}
 
@@ -97,7 +101,7 @@ class GenericTrainer:
         self, pairs: Pairs, held: Pairs | None, dims: GenericDims, settings: GenericTraining, expert: SyncExpert,
         device: torch.device,
     ) -> None:  # fmt: skip
-        self.pairs, self.held, self.device = pairs, held, device
+        self.pairs, self.held, self.device, self.batch = pairs, held, device, settings.batch
         self.expert = expert.to(device).eval().requires_grad_(False)
         self.steps, self.learning_rate = settings.steps, settings.learning_rate
         self.model = Generic(dims).to(device)
@@ -105,10 +109,13 @@ class GenericTrainer:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Reconstruction with its frame differences, KL on the flow, the same distance for the prior's mode, and sync."""
-        audio, truth = (torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng)[:2])
+        audio, truth = (torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng, self.batch)[:2])
         whole, predicted, kl = self.model.training_terms(audio, truth)
         sync = -torch.log(self.expert.agreement(audio, predicted)).mean()
         return _distance(whole, truth) + PRIOR * _distance(predicted, truth) + KL * kl + SYNC * sync
+
+    def validate(self) -> None:
+        """No frames are kept from this training: its weights are those of the last step."""
 
     def conclude(self) -> dict[str, Any]:
         """Correlation of the first coefficients with the truth for speakers that were not trained on."""

@@ -68,6 +68,9 @@ class GsTrainer:
         away = self.model.offset[: self.model.dims.face].square().mean()
         return loss + SHARE * (alpha - share).square().mean() + STAY * away
 
+    def validate(self) -> None:
+        """No frames are kept from this training: its weights are those of the last step."""
+
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""
         blend = "gsplat" if self.device.type == "cuda" and with_gsplat() else "torch"

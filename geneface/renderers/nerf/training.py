@@ -133,7 +133,7 @@ class HeadTrainer:
 
     def __init__(self, shooting: Shooting, person: Person, settings: NerfSettings, device: torch.device) -> None:
         self.shooting, self.settings, self.device = shooting, settings, device
-        self.steps, self.learning_rate = settings.steps[0], settings.learning_rate
+        self.steps, self.learning_rate, self.batch = settings.steps[0], settings.learning_rate, settings.rays
         share = shooting.footage.mean_share()[0]
         self.probability = shooting.probability(share, floor=0.03, features=0.4)
         head = Head(shooting.dims)
@@ -169,6 +169,9 @@ class HeadTrainer:
             loss = loss + STRUCTURE * picture_loss(*pictures, torch.ones(1, 1, side, side, device=self.device))
         return loss
 
+    def validate(self) -> None:
+        """No frames are kept from this training: its weights are those of the last step."""
+
     def conclude(self) -> dict[str, Any]:
         """What a report says about the head."""
         return {
@@ -179,11 +182,11 @@ class HeadTrainer:
     def _spread(self, rng: np.random.Generator) -> Batch:
         count = self.settings.batch
         chosen = self.shooting.footage.drawn(rng, count)
-        index = rng.choice(len(self.probability), (count, self.settings.rays // count), p=self.probability)
+        index = rng.choice(len(self.probability), (count, self.batch // count), p=self.probability)
         return self.shooting.batch(chosen, index)
 
     def _patch_side(self) -> int:
-        return min(int(self.settings.rays**0.5), self.settings.size // 2)
+        return min(int(self.batch**0.5), self.settings.size // 2)
 
     def _patch(self, rng: np.random.Generator) -> Batch:
         size, side = self.shooting.dims.size, self._patch_side()
@@ -202,7 +205,7 @@ class TorsoTrainer:
 
     def __init__(self, shooting: Shooting, head: Head, settings: NerfSettings, device: torch.device) -> None:
         self.shooting, self.head, self.settings, self.device = shooting, head, settings, device
-        self.steps, self.learning_rate = settings.steps[1], settings.learning_rate
+        self.steps, self.learning_rate, self.batch = settings.steps[1], settings.learning_rate, settings.rays
         share = shooting.footage.mean_share()[1:].sum(0)
         self.probability = shooting.probability(share, floor=0.25)
         self.poses = torch.from_numpy(pose_vector(shooting.views.pose, shooting.dims.side)).to(device)
@@ -216,7 +219,7 @@ class TorsoTrainer:
         """Of random rays of random frames, before the plate or before random colours."""
         shooting, count = self.shooting, self.settings.batch
         chosen = shooting.footage.drawn(rng, count)
-        index = rng.choice(len(self.probability), (count, self.settings.rays // count), p=self.probability)
+        index = rng.choice(len(self.probability), (count, self.batch // count), p=self.probability)
         batch = shooting.batch(chosen, index)
         on_plate = rng.random() < 0.5
         motion = shooting.motion(chosen)
@@ -234,6 +237,9 @@ class TorsoTrainer:
         shown = head + left * (alpha[:, None] * colour + (1 - alpha[:, None]) * ground)
         seen = (covered + left[:, 0] * alpha - person[:, 0]).square().mean()
         return (shown - truth).square().mean() + SHARE * seen + ENTROPY * entropy(alpha)
+
+    def validate(self) -> None:
+        """No frames are kept from this training: its weights are those of the last step."""
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the torso."""

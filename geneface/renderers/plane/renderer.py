@@ -57,7 +57,7 @@ class PlaneRenderer:
         points = placement.to_region(views.pose.project(person.motion(views.lower))[..., :2])
         store = material.work / f"regions-{settings.size}.npy"
         regions = unpack(material.dataset.frames, placement, settings.size, store, material.reporter)
-        return PlaneTrainer(Seen(regions, points, views.lower), _dims(dims), settings, material.device)
+        return PlaneTrainer(Seen(regions, points, views.lower, material.usable), _dims(dims), settings, material.device)
 
     @classmethod
     def load(cls, dims: Mapping[str, Any], tensors: Mapping[str, Tensors], person: Person, device: torch.device) -> Self:

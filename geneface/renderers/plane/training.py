@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geneface.devices import autocast, compiled
 from geneface.face.geometry import Array
 from geneface.face.region import depth, grid, visible_mask
 from geneface.renderers import Settings
@@ -19,6 +20,8 @@ MOTION_NOISE, POINT_NOISE = 0.05, 0.004
 true motion.
 """
 MOUTH_WEIGHT = 3.0
+KEPT, VALIDATED = 0.04, 48
+"""Share of the training part, its end, that is kept to choose the best weights with, and how many of its frames are looked at."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,15 @@ class PlaneSettings(Settings):
 
 @dataclass(frozen=True)
 class Seen:
-    """Training frames of one person: regions uint8 [N, 3, size, size] (memory-mapped), points [N, 68, 2] in region
+    """Frames of one person's training part: regions uint8 [N, 3, size, size] (memory-mapped), points [N, 68, 2] in region
     coordinates, motion [N, 111].
     """
 
     regions: np.ndarray
     points: Array
     motion: Array
+    usable: np.ndarray
+    """Numbers of the frames to learn from."""
 
 
 class PlaneTrainer:
@@ -48,11 +53,13 @@ class PlaneTrainer:
     def __init__(self, seen: Seen, dims: PlaneDims, settings: Settings, device: torch.device) -> None:
         self.seen, self.batch, self.device = seen, settings.batch, device
         (self.steps,), self.learning_rate = settings.steps, settings.learning_rate
+        kept = int(len(seen.usable) * KEPT)
+        self.known, self.kept = seen.usable[: len(seen.usable) - kept], seen.usable[len(seen.usable) - kept :]
         self.model = Plane(dims)
-        self.model.mean_picture.copy_(
-            torch.from_numpy(seen.regions[:: max(1, len(seen.regions) // 256)].mean(0)[None] / 255).float()
-        )
+        sample = seen.regions[self.known[:: max(1, len(self.known) // 256)]]
+        self.model.mean_picture.copy_(torch.from_numpy(sample.mean(0)[None] / 255).float())
         self.model = self.model.to(device, memory_format=torch.channels_last)
+        self.network = compiled(self.model, device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         self.visible = visible_mask(dims.size).to(device)
         self.coordinates = grid(dims.size // 2).to(device)
@@ -60,19 +67,31 @@ class PlaneTrainer:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """picture_loss of a random batch, its motion slightly disturbed."""
-        chosen = np.sort(rng.choice(len(self.seen.regions), self.batch, replace=len(self.seen.regions) < self.batch))
-        truth = torch.from_numpy(self.seen.regions[chosen]).to(self.device).float() / 255
-        points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.seen.points, self.seen.motion))
-        drawn = self.model(
-            (truth - self.model.mean_picture) * self.visible,
-            heat_maps(points + POINT_NOISE * torch.randn_like(points), self.coordinates),
-            motion + MOTION_NOISE * torch.randn_like(motion),
-        )
-        return picture_loss(drawn, truth, self.weight)
+        chosen = np.sort(rng.choice(self.known, self.batch, replace=len(self.known) < self.batch))
+        return self._loss(chosen, disturbance=1.0)
+
+    def validate(self) -> float | None:
+        """picture_loss of frames spread over the end of the training part."""
+        if len(self.kept) < self.batch:
+            return None
+        chosen = self.kept[np.linspace(0, len(self.kept) - 1, min(len(self.kept), VALIDATED)).astype(int)]
+        parts = np.array_split(chosen, -(-len(chosen) // self.batch))
+        return float(np.mean([float(self._loss(part, disturbance=0.0)) for part in parts]))
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""
-        return {"size": self.model.dims.size, "frames": len(self.seen.regions)}
+        return {"size": self.model.dims.size, "frames": len(self.known), "frames_kept_to_validate": len(self.kept)}
+
+    def _loss(self, chosen: np.ndarray, disturbance: float) -> Tensor:
+        truth = torch.from_numpy(self.seen.regions[chosen]).to(self.device).float() / 255
+        points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.seen.points, self.seen.motion))
+        with autocast(self.device):
+            drawn = self.network(
+                (truth - self.model.mean_picture) * self.visible,
+                heat_maps(points + disturbance * POINT_NOISE * torch.randn_like(points), self.coordinates),
+                motion + disturbance * MOTION_NOISE * torch.randn_like(motion),
+            )
+        return picture_loss(drawn.float(), truth, self.weight)
 
 
 def pixel_weight(points: Array, size: int) -> Tensor:
