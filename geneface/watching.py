@@ -14,6 +14,7 @@ PATCH = 24
 """Side of the lower face's small picture."""
 _THUMB = 16
 _FACE = 128
+_BRIGHT = 95.0
 _EYES, _UNDER_NOSE = (33, 263), 2
 _REACH = 0.62
 """Half the patch's side over the bony points' spread in the picture."""
@@ -21,9 +22,12 @@ _REACH = 0.62
 
 @dataclass(frozen=True)
 class Measures:
-    """Of T frames: mean brightness [T] 0–255; sharpness [T] (variance of the Laplacian of the face at 128 px; NaN without a
-    face); change [T] since the last frame that was not dark (mean absolute difference of 16×16 thumbnails, 0 in dark ones);
-    patches [T, 24·24·3] uint8 of the lower face, upright and of one size (zeros without a face)."""
+    """Of T frames:
+
+    light: [T] 0–255, of the brightest twentieth of the picture. sharpness: [T] variance of the Laplacian of the face at 128 px,
+    NaN without a face. change: [T] since the last frame that was not dark, mean absolute difference of 16×16 thumbnails; 0 in
+    dark ones. patches: uint8 [T, 24·24·3] of the lower face, upright and of one size, zeros without a face.
+    """
 
     light: Array
     sharpness: Array
@@ -44,8 +48,9 @@ class Watch:
     def see(self, frame: Frame, points: Array | None) -> None:
         """Takes a frame [H, W, 3] with its landmarks [478, 3], if any, in."""
         thumb = cv2.resize(frame, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
-        dark = float(thumb.mean()) < DARK
-        self._light.append(float(thumb.mean()))
+        light = float(np.percentile(thumb, _BRIGHT))
+        dark = light < DARK
+        self._light.append(light)
         self._change.append(0.0 if self._thumb is None or dark else float(np.abs(thumb - self._thumb).mean()))
         self._thumb = self._thumb if dark else thumb
         self._sharpness.append(float("nan") if points is None else _sharpness(frame, points))

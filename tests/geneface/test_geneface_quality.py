@@ -12,6 +12,7 @@ from geneface import judging, preprocess
 from geneface.dataset import Dataset
 from geneface.face import framing, quality
 from geneface.face.quality import Flag
+from geneface.watching import Watch
 from media import faces
 from media.errors import FaceMissingInFrames
 from media.faces import Survey
@@ -89,6 +90,16 @@ def test_four_black_frames_are_bridged(made, talker):
     assert len(data) == COUNT and np.isfinite(data.points).all()
     assert not data.trainable[50:54].any() and data.trainable.sum() >= COUNT - 6
     assert report["quality"]["bridged"]["frames"] == 4 and report["quality"]["dark"]["where"] == [[50, 54]]
+
+
+def test_a_lit_face_before_a_black_wall_is_not_dark(talker):
+    watch = Watch()
+    night = np.zeros_like(talker[0])
+    watch.see(night, None)
+    night[150:330, 170:340] = talker[0][150:330, 170:340] // 2
+    watch.see(night, None)
+    watch.see(talker[0] // 20, None)
+    assert (watch.measures().light < quality.DARK).tolist() == [True, False, True]
 
 
 def test_twenty_black_frames_are_named_in_the_middle_and_cut_off_near_the_end(made, talker):
