@@ -50,7 +50,7 @@ BLURRED = 0.25
 CRUMPLED = 0.05, 5.0
 """Residual of the bony points in face widths, and over the clip's median, from both of which on a mesh is implausible."""
 CUT = 25.0
-"""Mean change of a 16×16 thumbnail from one frame to the next that nothing but a cut makes."""
+"""Change of the whole picture, grey levels (`geneface.watching.lasting_change`), that nothing but a cut makes."""
 CUT_WITH_JUMP = 8.0
 """The same when the head jumps as well."""
 JUMP = 0.2

@@ -12,7 +12,7 @@ from geneface import judging, preprocess
 from geneface.dataset import Dataset
 from geneface.face import framing, quality
 from geneface.face.quality import Flag
-from geneface.watching import Watch
+from geneface.watching import Watch, lasting_change
 from media import faces
 from media.errors import FaceMissingInFrames
 from media.faces import Survey
@@ -83,6 +83,17 @@ def test_glasses_and_a_beard_are_part_of_the_person(made, talker, talker_film):
         dressed.append(picture)
     data, _ = made(dressed)
     assert len(data) == COUNT and data.trainable.mean() > 0.9
+
+
+def test_a_flash_is_no_cut():
+    thumbs = np.full((40, 16, 16, 3), 90, np.uint8)
+    thumbs[10:12] = 250
+    thumbs[30:] = 170
+    change = lasting_change(thumbs, np.ones(40, bool))
+    assert np.flatnonzero(change > quality.CUT).tolist() == [30]
+    thumbs[28:33] = 0
+    assert np.flatnonzero(lasting_change(thumbs, thumbs.max((1, 2, 3)) > 0) > quality.CUT).tolist() == [33]
+    assert lasting_change(thumbs[:1], np.ones(1, bool)).tolist() == [0]
 
 
 def test_four_black_frames_are_bridged(made, talker):
