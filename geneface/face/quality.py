@@ -43,14 +43,14 @@ class Flag(IntFlag):
 UNTRAINABLE = ~Flag.SECOND_FACE
 """Flags that keep a frame from being trained on."""
 TURNED = 35.0
-DARK = 14.0
-"""Mean brightness under which nobody can be seen."""
+DARK = 24.0
+"""Light of the brightest twentieth of the picture under which nobody can be seen; a lit face before a black wall has more."""
 BLURRED = 0.25
 """Sharpness over the clip's median."""
 CRUMPLED = 0.05, 5.0
 """Residual of the bony points in face widths, and over the clip's median, from both of which on a mesh is implausible."""
 CUT = 25.0
-"""Mean change of a 16×16 thumbnail from one frame to the next that nothing but a cut makes."""
+"""Change of the whole picture, grey levels (`geneface.watching.lasting_change`), that nothing but a cut makes."""
 CUT_WITH_JUMP = 8.0
 """The same when the head jumps as well."""
 JUMP = 0.2

@@ -41,7 +41,13 @@ FILES_OF_PEOPLE = {
 }
 
 
-@pytest.mark.parametrize("kind", [*FILES_OF_PEOPLE, "turned"])
+QUICK = ("24", "60", "uneven", "hevc", "half body")
+"""Decoding the others is tests/media's, on every run; here they come at full length."""
+
+
+@pytest.mark.parametrize(
+    "kind", ["turned", *(kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in FILES_OF_PEOPLE)]
+)
 def test_any_file_becomes_the_same_dataset(kind, talker_film, tmp_path):
     path = written(talker_film, tmp_path, kind)
     account = preprocess.preprocess(path, tmp_path / "data", Reporter(io.StringIO()))
