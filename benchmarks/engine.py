@@ -28,6 +28,7 @@ from eval import measure, report
 from eval.clips import Clip
 from geneface.dataset import Dataset
 from geneface.motion.postnet import silent
+from geneface.render import SCORED_CRF
 from geneface.sound.features import features_named
 from media import video
 from media.clock import FPS, SAMPLE_RATE
@@ -41,7 +42,6 @@ COLUMNS = {
     "LMD": "lmd_motion", "LMD/frozen": "lmd_share", "r": "aperture_r", "ampl": "aperture_amplitude", "lag": "aperture_lag",
     "width r": "width_r", "jitter": "jitter_ratio", "shut": "closed_in_silence",
 }  # fmt: skip
-CRF = 12
 CLOSED = 2.0
 """Pixels of aperture at face width 256 over the person's closed mouth (its 5 % quantile) up to which a mouth counts as shut."""
 
@@ -60,9 +60,9 @@ def geneface(*words: object) -> tuple[dict[str, Any], float, float]:
     return json.loads(done.stdout), time.perf_counter() - began, peak
 
 
-def film(frames: Iterator[np.ndarray], path: Path, size: int) -> Path:
-    """Frames as a file that costs next to nothing in quality."""
-    with video.Writer(path, size, size, crf=CRF, generated=False) as writer:
+def film(frames: Iterator[np.ndarray], path: Path, size: int, crf: int = SCORED_CRF) -> Path:
+    """Frames as a file, by default one that costs next to nothing in quality."""
+    with video.Writer(path, size, size, crf=crf, generated=False) as writer:
         for frame in frames:
             writer.write(frame)
     return path
@@ -103,7 +103,9 @@ def tail_rows(tail: Tail, model: Path, folder: Path, seed: int) -> dict[str, dic
         geneface("render", "--model", model, "--split", "val", "--motion", motion, "--seed", seed, "--out", path)
     sound = tail.dataset.sound()[tail.held[0] * (SAMPLE_RATE // FPS) :]
     score = Scorer(folder / "truth.truth.mp4", sound)
-    rows: dict[str, dict[str, Any]] = {"truth, encoded again": score(film(tail.truth(), folder / "again.mp4", tail.dataset.size))}
+    rows: dict[str, dict[str, Any]] = {
+        "truth, crf 18": score(film(tail.truth(), folder / "again.mp4", tail.dataset.size, crf=18))
+    }
     for mode, makers in (("whole", WHOLE), ("pasted", PASTED)):
         for name, maker in makers.items():
             rows[f"{mode}: {name}"] = score(film(maker(tail), folder / "baseline.mp4", tail.dataset.size))
