@@ -15,8 +15,9 @@ from geneface.renderers import Layer, Material, Settings, Views
 from geneface.renderers.nerf.camera import Cameras
 from geneface.renderers.nerf.field import NerfDims
 from geneface.renderers.nerf.march import Head
+from geneface.renderers.nerf.shooting import Shooting
 from geneface.renderers.nerf.torso import Torso
-from geneface.renderers.nerf.training import HeadTrainer, NerfSettings, Shooting, TorsoTrainer
+from geneface.renderers.nerf.training import HeadTrainer, NerfSettings, TorsoTrainer
 from geneface.renderers.whole import Footage, pose_vector, whole_layer
 
 HEAD, TORSO = HeadTrainer.name, TorsoTrainer.name
