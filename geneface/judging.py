@@ -1,5 +1,7 @@
 """Which part of a clip becomes the dataset, and the refusals when too little of it can."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from geneface.face import quality
 from geneface.face.framing import SIDE
 from geneface.face.geometry import Array
 from geneface.face.quality import Flag, Mask
+from geneface.view import View
 from geneface.watching import Measures
 from media.clock import FPS
 from media.errors import FaceMissingInFrames, NoFaceDetected
@@ -20,6 +23,34 @@ LEAST_SHARE = 0.6
 """Of the frames: the longest stretch that can be used, and what can be trained on in it."""
 _EDGE = 0.02
 """Share of the picture's side within which a face is about to leave."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The frames `first` to `last` - 1 of `total` that become the dataset: landmarks [T, 478, 3], flags uint16 [T] and which
+    of them were bridged [T]."""
+
+    first: int
+    last: int
+    total: int
+    points: Array
+    marks: NDArray[np.uint16]
+    interpolated: Mask
+
+
+def kept(view: View, seen: list[Array | None], measures: Measures) -> Kept:
+    """Judges every frame and chooses. `seen`: the mesh's answer for each.
+
+    Raises InputError: see `usable_stretch` and `require_trainable`.
+    """
+    name, total = view.source.name, len(seen)
+    found, wrong = believed(seen, measures)
+    marks = marks_of(found, wrong, measures, SIDE, view.others(total))
+    touching = leaving(found, view.squares(total), view.stream.width, view.stream.height)
+    first, last = usable_stretch(name, found, quality.cuts(found, measures.change), touching)
+    part = slice(first, last)
+    require_trainable(name, marks[part])
+    return Kept(first, last, total, found.points[part], marks[part], found.interpolated[part])
 
 
 def believed(seen: list[Array | None], measures: Measures) -> tuple[Landmarks, Mask]:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geneface import following, judging
+from geneface import judging
 from geneface.dataset import (
     ACCOUNT,
     FRAMES,
@@ -23,18 +24,20 @@ from geneface.dataset import (
     training_frames,
     write_json,
 )  # fmt: skip
-from geneface.errors import frame_rate_too_low, video_too_short
+from geneface.errors import audio_out_of_sync, frame_rate_too_low, video_too_short
 from geneface.face import eyes, quality
-from geneface.face.framing import SIDE, SMALLEST_FACE, crop_of, face_width, followed, wanders
-from geneface.face.geometry import median_shape
+from geneface.face.framing import SIDE
+from geneface.face.geometry import Array, from_the_front
 from geneface.face.layers import SIDE as LAYERS_SIDE
-from geneface.face.person import pose_free
-from geneface.judging import LEAST_SECONDS
+from geneface.judging import LEAST_SECONDS, Kept
 from geneface.layering import Samples, write_layers
+from geneface.sound import offset
+from geneface.sound.offset import Offset
+from geneface.view import View, view_of
 from geneface.watching import Watch
-from media import audio, faces, mesh, video
+from media import audio, mesh, video
 from media.clock import FPS, SAMPLE_RATE
-from media.errors import AudioMissing, FaceTooSmall, VideoMissing
+from media.errors import AudioMissing, VideoMissing
 from media.files import written
 from media.frames import Frame
 from media.mesh import MAX_GAP
@@ -45,12 +48,17 @@ from steps.progress import Reporter
 
 VERSION = 2
 """Rises whenever the same video would give another dataset."""
-LEAST_RATE = 15.0
-"""Pictures a second of the source."""
+LEAST_RATE = 14.9
+"""Pictures a second of the source: 15, less what time stamps are rounded by."""
 OPTIONS: dict[str, Any] = {
     "size": SIDE, "fps": FPS, "sample_rate": SAMPLE_RATE, "held_out": HELD_OUT, "max_gap": MAX_GAP, "layers": LAYERS_SIDE,
 }  # fmt: skip
 """The same for every profile, so that their trainings share one dataset."""
+
+OFFSET_UNKNOWN = (
+    "Whether sound and picture belong together could not be told: too little speech, or noise or music over it. "
+    "The sound was left where it is."
+)
 
 
 def options_hash() -> str:
@@ -91,62 +99,63 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
 
 
 def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: Reporter) -> dict[str, Any]:
-    stream = probe(source).video
-    assert stream is not None  # noqa: S101 - preprocess() has looked
-    expected = round(stream.seconds * FPS)
     reporter.progress("survey", 0, 1)
-    survey = faces.survey(source)
-    follow = wanders(survey)
-    if follow:
-        survey = faces.survey(source, samples=expected)
+    view = view_of(source)
     reporter.progress("survey", 1, 1)
-    width = face_width(survey)
-    if width < SMALLEST_FACE:
-        raise FaceTooSmall(source.name, width=width, limit=int(SMALLEST_FACE))
-    crop = crop_of(survey, stream.width, stream.height)
-    if follow:
-        path = followed(survey, expected, stream.width, stream.height)
-        pictures = following.pictures(source, path)
-    else:
-        path = np.repeat(np.float32([crop[:3]]), expected, 0)
-        pictures = video.frames(source, (SIDE, SIDE), crop)
-    samples, watch = Samples(expected), Watch()
+    samples, watch = Samples(len(view.path)), Watch()
     with written(folder / FRAMES) as partial:
-        seen = _watched(samples.pass_on(pictures), partial, watch, expected, reporter)
-        measures = watch.measures()
-        found, wrong = judging.believed(seen, measures)
-        path = path[np.minimum(np.arange(len(seen)), len(path) - 1)]
-        marks = judging.marks_of(found, wrong, measures, SIDE, _others(survey, len(seen)))
-        cut_at = quality.cuts(found, measures.change)
-        touching = judging.leaving(found, path, stream.width, stream.height)
-        first, last = judging.usable_stretch(source.name, found, cut_at, touching)
-        judging.require_trainable(source.name, marks[first:last])
-        if last - first < len(seen):
-            _cut(partial, first, last, reporter)
-    kept = slice(first, last)
-    heard = fitted(sound, first, last)
+        seen = _watched(samples.pass_on(view.pictures()), partial, watch, len(view.path), reporter)
+        kept = judging.kept(view, seen, watch.measures())
+        if kept.last - kept.first < kept.total:
+            _cut(partial, kept.first, kept.last, reporter)
+    front, good = from_the_front(kept.points), quality.trainable(kept.marks)
+    apart = offset.measure(front, fitted(sound, kept.first, kept.last), good)
+    later = offset.to_remove(apart)
+    if abs(later) > offset.MOST:
+        raise audio_out_of_sync(source.name, later)
+    span = (kept.first + later, kept.last + later)
+    heard = fitted(sound, *span)
     audio.require_sound(source, heard)
     audio.write_wav(folder / SOUND, heard)
-    points, marks, path = found.points[kept], marks[kept], path[kept]
-    good = quality.trainable(marks)
-    write_layers(folder / FRAMES, points, samples.chosen(good, first), folder / LAYERS, folder / PLATE, reporter)
-    pose, _ = pose_free(points, median_shape(points))
-    opened = eyes.aperture(points, pose)
+    good &= _has_sound(len(sound), *span)
+    write_layers(folder / FRAMES, kept.points, samples.chosen(good, kept.first), folder / LAYERS, folder / PLATE, reporter)
+    opened, path = eyes.aperture(front), view.squares(kept.total)[kept.first : kept.last]
+    arrays = {"points": kept.points, "eyes": opened, "trainable": good, "flags": kept.marks, "crop": path}
     with written(folder / LANDMARKS) as partial, partial.open("wb") as file:
-        np.savez(file, points=points, eyes=opened, trainable=good, flags=marks, crop=path, interpolated=found.interpolated[kept])
+        np.savez(file, interpolated=kept.interpolated, **arrays)
     account = {
-        **describe(), "video_sha256": digest, "video": source.name, "frames": last - first, "first_frame": first,
-        "trained": training_frames(last - first), "size": SIDE, "fps": FPS, "source_size": [stream.width, stream.height],
-        "source_fps": round(stream.fps, 3), "face_width": round(float(np.median(width * SIDE / path[:, 2])), 1),
-        "source_face_width": round(width, 1), "followed": follow, "crop": None if follow else list(crop),
-        "interpolated_frames": int(found.interpolated[kept].sum()), "dropped_frames": len(seen) - (last - first),
-        "trainable_frames": int(good.sum()), "blinks": eyes.statistics(opened).described(),
+        **describe(), "video_sha256": digest, **_account(view, kept, path), "trainable_frames": int(good.sum()),
+        "audio_moved_frames": later, "blinks": eyes.statistics(opened).described(),
     }  # fmt: skip
-    if follow:
-        account["crop_path"] = [[round(float(value), 1) for value in square] for square in path[::FPS]]
-    write_json(folder / REPORT, {**account, "quality": quality.summary(marks)})
+    _report(folder, account, kept, apart, reporter)
     write_json(folder / ACCOUNT, account)
     return {"dataset": str(folder), **account}
+
+
+def _account(view: View, kept: Kept, path: Array) -> dict[str, Any]:
+    """What the dataset's pictures are and where they come from."""
+    count, stream = kept.last - kept.first, view.stream
+    told = {
+        "video": view.source.name, "frames": count, "first_frame": kept.first, "trained": training_frames(count), "size": SIDE,
+        "fps": FPS, "source_size": [stream.width, stream.height], "source_fps": round(stream.fps, 3),
+        "face_width": round(float(np.median(view.face_width * SIDE / path[:, 2])), 1),
+        "source_face_width": round(view.face_width, 1), "followed": view.crop is None, "crop": view.crop and list(view.crop),
+        "interpolated_frames": int(kept.interpolated.sum()), "dropped_frames": kept.total - count,
+    }  # fmt: skip
+    if view.crop is None:
+        told["crop_path"] = [[round(float(value), 1) for value in square] for square in path[::FPS]]
+    return told
+
+
+def _report(folder: Path, account: dict[str, Any], kept: Kept, apart: Offset | None, reporter: Reporter) -> None:
+    """The account, with what every frame's judgement adds up to, in report.json."""
+    warnings = [] if apart and apart.sure else [OFFSET_UNKNOWN]
+    for warning in warnings:
+        reporter.message(warning, level="warning")
+    measured = apart and asdict(apart)
+    write_json(
+        folder / REPORT, {**account, "quality": quality.summary(kept.marks), "audio_offset": measured, "warnings": warnings}
+    )
 
 
 def _watched(
@@ -164,14 +173,6 @@ def _watched(
     return seen
 
 
-def _others(survey: faces.Survey, frames: int) -> NDArray[np.bool_]:
-    """Frames [T] about which the survey saw another face."""
-    near = np.zeros(frames, bool)
-    for time in survey.second_times:
-        near[max(0, round((time - survey.step / 2) * FPS)) : round((time + survey.step / 2) * FPS) + 1] = True
-    return near
-
-
 def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
     """Leaves only frames first to last - 1 in the packed file."""
     reporter.message(f"keeping frames {first} to {last - 1}: the longest stretch that can be used", level="warning")
@@ -183,12 +184,20 @@ def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
 
 
 def fitted(sound: np.ndarray, first: int, last: int) -> np.ndarray:
-    """The samples of frames first to last - 1, silence where the track ends before them."""
+    """The samples of frames first to last - 1, silence before the track's begin (first < 0) and after its end."""
     step = SAMPLE_RATE // FPS
     samples = np.zeros((last - first) * step, np.float32)
-    piece = sound[first * step : last * step]
-    samples[: len(piece)] = piece
+    piece = sound[max(first, 0) * step : max(last, 0) * step]
+    start = max(-first, 0) * step
+    samples[start : start + len(piece)] = piece
     return samples
+
+
+def _has_sound(samples: int, first: int, last: int) -> NDArray[np.bool_]:
+    """Which of the frames first to last - 1 of the sound lie within its samples, [T]; a last frame may be cut short."""
+    step = SAMPLE_RATE // FPS
+    frames = np.arange(first, last)
+    return (frames >= 0) & (frames * step < samples)
 
 
 def sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ PATCH = 24
 """Side of the lower face's small picture."""
 _THUMB = 16
 _FACE = 128
+_BRIGHT = 95.0
 _EYES, _UNDER_NOSE = (33, 263), 2
 _REACH = 0.62
 """Half the patch's side over the bony points' spread in the picture."""
@@ -21,9 +22,12 @@ _REACH = 0.62
 
 @dataclass(frozen=True)
 class Measures:
-    """Of T frames: mean brightness [T] 0–255; sharpness [T] (variance of the Laplacian of the face at 128 px; NaN without a
-    face); change [T] since the last frame that was not dark (mean absolute difference of 16×16 thumbnails, 0 in dark ones);
-    patches [T, 24·24·3] uint8 of the lower face, upright and of one size (zeros without a face)."""
+    """Of T frames:
+
+    light: [T] 0–255, of the brightest twentieth of the picture. sharpness: [T] variance of the Laplacian of the face at 128 px,
+    NaN without a face. change: [T] of the whole picture, grey levels (`lasting_change`). patches: uint8 [T, 24·24·3] of the
+    lower face, upright and of one size, zeros without a face.
+    """
 
     light: Array
     sharpness: Array
@@ -37,24 +41,42 @@ class Watch:
     def __init__(self) -> None:
         self._light: list[float] = []
         self._sharpness: list[float] = []
-        self._change: list[float] = []
         self._patches: list[np.ndarray] = []
-        self._thumb: Array | None = None
+        self._thumbs: list[Frame] = []
 
     def see(self, frame: Frame, points: Array | None) -> None:
         """Takes a frame [H, W, 3] with its landmarks [478, 3], if any, in."""
-        thumb = cv2.resize(frame, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
-        dark = float(thumb.mean()) < DARK
-        self._light.append(float(thumb.mean()))
-        self._change.append(0.0 if self._thumb is None or dark else float(np.abs(thumb - self._thumb).mean()))
-        self._thumb = self._thumb if dark else thumb
+        thumb = np.asarray(cv2.resize(frame, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA), np.uint8)
+        self._thumbs.append(thumb)
+        self._light.append(float(np.percentile(thumb, _BRIGHT)))
         self._sharpness.append(float("nan") if points is None else _sharpness(frame, points))
         self._patches.append(np.zeros(PATCH * PATCH * 3, np.uint8) if points is None else lower_face(frame, points).ravel())
 
     def measures(self) -> Measures:
         """Of all frames so far."""
-        light, sharpness, change = (np.asarray(one, np.float32) for one in (self._light, self._sharpness, self._change))
-        return Measures(light, sharpness, change, np.stack(self._patches))
+        light, sharpness = (np.asarray(one, np.float32) for one in (self._light, self._sharpness))
+        return Measures(light, sharpness, lasting_change(np.stack(self._thumbs), light >= DARK), np.stack(self._patches))
+
+
+def lasting_change(thumbs: np.ndarray, lit: np.ndarray) -> Array:
+    """How different each frame and the two after it are from the three before it, [T]: the smallest mean absolute difference
+    of any two of their thumbnails [T, 16, 16, 3]. A flash, or up to two spoilt frames, change nothing that lasts; frames
+    that are not `lit` [T] are passed over.
+    """
+    change = np.zeros(len(lit), np.float32)
+    numbers = np.flatnonzero(lit)
+    seen = thumbs[numbers].reshape(len(numbers), -1).astype(np.int16)
+    smallest = np.full(len(numbers), np.inf, np.float32)
+    for before in (1, 2, 3):
+        for after in (0, 1, 2):
+            far = before + after
+            if far >= len(seen):
+                continue
+            apart = np.abs(seen[far:] - seen[:-far]).mean(1)
+            part = slice(before, before + len(apart))
+            smallest[part] = np.minimum(smallest[part], apart)
+    change[numbers] = np.where(np.isfinite(smallest), smallest, 0)
+    return change
 
 
 def lower_face(frame: Frame, points: Array) -> Frame:

@@ -11,16 +11,19 @@ from media.clock import FPS, SAMPLE_RATE
 from media.errors import AudioEmpty, AudioMissing, AudioSilent, MediaTruncated, UnsupportedMedia
 from media.files import written
 from media.limits import DEFAULT, Limits
-from media.probe import probe
+from media.probe import AudioStream, probe
 
 SILENCE_DB = -60.0
 """Sound whose loudest frames stay under this many dB below full scale counts as silent."""
 
 _FLOOR_DB = -120.0
+_DEAD = 1e-4
+"""Energy of a channel over the other's under which it is dead (40 dB)."""
 
 
 def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArray[np.float32]:
-    """The first sound track as float32 [N] in −1…1: mono (mean of the channels), at `rate`, on the container's clock.
+    """The first sound track as float32 [N] in −1…1: mono (mean of the channels; of a pair of which one is dead, the other), at
+    `rate`, on the container's clock.
 
     Sample 0 is at the container's time 0: a track that starts late is padded, gaps and a short end are filled with silence, so
     that N / `rate` is the track's length.
@@ -35,7 +38,7 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
         raise AudioMissing(path.name)
     arguments = [
         *ffmpeg.source(path, limits, ["-t", str(limits.max_seconds)]), "-loglevel", "error", "-map", f"0:{info.audio.index}",
-        "-af", f"{on_clock(rate)}:ochl=mono:rematrix_maxval=1", "-f", "f32le", "-",
+        "-af", f"{_living(path, info.audio, limits)}{on_clock(rate)}:ochl=mono:rematrix_maxval=1", "-f", "f32le", "-",
     ]  # fmt: skip
     try:
         data = b"".join(ffmpeg.chunks(arguments, 1 << 18, stall_seconds=limits.stall_seconds))
@@ -49,6 +52,28 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
         there, whole = len(samples) / rate, count / rate
         raise MediaTruncated(path.name, reason=f"only {there:.1f} s of {whole:.1f} s of sound can be decoded")
     return np.pad(np.clip(np.nan_to_num(samples), -1.0, 1.0), (0, count - len(samples)))
+
+
+def _living(path: Path, track: AudioStream, limits: Limits) -> str:
+    """The filter that picks the living channel of a pair whose other one is dead (a microphone plugged into one side), which
+    the mean would make 6 dB quieter; nothing for other tracks.
+    """
+    if track.channels != 2:
+        return ""
+    arguments = [
+        *ffmpeg.source(path, limits, ["-t", str(limits.max_seconds)]), "-loglevel", "error", "-map", f"0:{track.index}",
+        "-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "2", "-",
+    ]  # fmt: skip
+    energy = np.zeros(2)
+    try:
+        for block in ffmpeg.chunks(arguments, 1 << 18, stall_seconds=limits.stall_seconds):
+            pairs = np.frombuffer(block, np.float32, len(block) // 8 * 2).reshape(-1, 2)
+            energy += np.square(np.nan_to_num(pairs), dtype=np.float64).sum(0)
+    except (ffmpeg.FfmpegError, ffmpeg.StalledError) as error:
+        raise UnsupportedMedia(path.name, reason=error.reason) from None
+    if not energy.any() or energy.min() > _DEAD * energy.max():
+        return ""
+    return f"pan=mono|c0=c{int(energy.argmax())},"
 
 
 def on_clock(rate: int) -> str:

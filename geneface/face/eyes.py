@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geneface.face.geometry import Array, Pose
+from geneface.face.geometry import Array
 from media.clock import FPS
 from media.mesh import runs
 
@@ -53,11 +53,11 @@ class Blinks:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
-def aperture(points: Array, pose: Pose) -> Array:
-    """Lid gap over eye width of each eye [T, 2] (picture's left first), free of the head's pose, from picture landmarks
-    [T, 478, 3]. The mean of three columns, as in the eye aspect ratio (Soukupová and Čech, CVWW 2016) but seen from the front.
+def aperture(front: Array) -> Array:
+    """Lid gap over eye width of each eye [T, 2] (picture's left first) from pose-free points [T, 478, 3]: the mean of three
+    columns, as in the eye aspect ratio (Soukupová and Čech, CVWW 2016), but seen from the front.
     """
-    front = pose.remove(points)[..., :2]
+    front = front[..., :2]
     eyes = []
     for lids, (outer, inner) in zip(LIDS, CORNERS, strict=True):
         gap = np.mean([np.linalg.norm(front[:, upper] - front[:, lower], axis=-1) for upper, lower in lids], axis=0)

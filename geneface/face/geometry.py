@@ -19,6 +19,9 @@ WIDTH_POINTS = (234, 454)
 SMOOTHING = 7
 """Frames of the window (Savitzky-Golay, 2nd order) that steadies the pose; 0.28 s at 25 fps. Lips are never smoothed by it."""
 
+ENOUGH = 1_000
+"""Frames that tell a median shape: of a longer clip every second, third … one is taken."""
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -42,7 +45,7 @@ class Pose:
     def remove(self, points: Array) -> Array:
         """Picture pixels [T, N, 3] to face units [T, N, 3]: the inverse of `project`."""
         centred = (points - self.translation[:, None]) / self.scale[:, None, None]
-        return np.einsum("tji,tnj->tni", self.rotation, centred).astype(np.float32)
+        return np.asarray(centred @ self.rotation, np.float32)
 
     def smoothed(self, window: int = SMOOTHING) -> Self:
         """The same path without the landmark detector's tremble."""
@@ -80,3 +83,9 @@ def median_shape(points: Array) -> Array:
         shape = np.median(similarity(shape[BONY], bones).remove(points), axis=0).astype(np.float32)
     shape = shape - shape[BONY].mean(0)
     return (shape * (FACE_WIDTH / np.linalg.norm(shape[WIDTH_POINTS[0]] - shape[WIDTH_POINTS[1]]))).astype(np.float32)
+
+
+def from_the_front(points: Array) -> Array:
+    """The points of each frame in face units, free of the head's pose, [T, 478, 3], from picture landmarks [T, 478, 3]."""
+    shape = median_shape(points[:: max(1, len(points) // ENOUGH)])
+    return similarity(shape[BONY], points[:, BONY]).remove(points)

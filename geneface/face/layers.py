@@ -31,7 +31,7 @@ STEADY = 0.6
 _BINS = 16
 _FLOORS = (0.02, 0.005, 0.2)
 """Share of a histogram (hair, skin, clothes) that goes to all colours alike: clothes may have any, skin hardly."""
-_CLOSE = np.ones((15, 15), np.uint8)
+_CLOSE, _RIM = np.ones((15, 15), np.uint8), np.ones((7, 7), np.uint8)
 _SEEN = 0.12
 """Share of the pictures in which a pixel must have been clear to be believed."""
 FAR = 4.0
@@ -91,7 +91,8 @@ def palette(pictures: list[Picture], mattes: list[Array], frames: list[Frame]) -
     """Colours of the sure pixels: above the brows, on the cheeks and right under the chin, low in the picture."""
     counts = np.zeros((3, _BINS**3), np.float64)
     for picture, matte, frame in zip(pictures, mattes, frames, strict=True):
-        bins, person, down, chin = colour_bins(picture), matte > 0.9, frame.down, frame.chin
+        bins, down, chin = colour_bins(picture), frame.down, frame.chin
+        person = cv2.erode((matte > 0.9).astype(np.uint8), _RIM) > 0
         side = np.abs(frame.across)
         cheeks = (side > 0.22) & (down > -0.32)
         seeds = (

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from geneface.face.geometry import Array, median_shape, similarity
+from geneface.face.geometry import ENOUGH, Array, median_shape, similarity
 from media.mesh import Landmarks, runs
 from media.mouth import BONY, FACE_WIDTH, LIPS
 
@@ -43,21 +43,22 @@ class Flag(IntFlag):
 UNTRAINABLE = ~Flag.SECOND_FACE
 """Flags that keep a frame from being trained on."""
 TURNED = 35.0
-DARK = 14.0
-"""Mean brightness under which nobody can be seen."""
+DARK = 24.0
+"""Light of the brightest twentieth of the picture under which nobody can be seen; a lit face before a black wall has more."""
 BLURRED = 0.25
 """Sharpness over the clip's median."""
 CRUMPLED = 0.05, 5.0
 """Residual of the bony points in face widths, and over the clip's median, from both of which on a mesh is implausible."""
 CUT = 25.0
-"""Mean change of a 16×16 thumbnail from one frame to the next that nothing but a cut makes."""
+"""Change of the whole picture, grey levels (`geneface.watching.lasting_change`), that nothing but a cut makes."""
 CUT_WITH_JUMP = 8.0
 """The same when the head jumps as well."""
 JUMP = 0.2
 """Face widths (or share of the size) from one frame to the next."""
 COVERED = 14.0, 4.5
 """Difference of the lower face's picture from what the clip's other frames explain: grey levels, and over the median."""
-_DIRECTIONS, _LIKELY, _BANK = 16, 80.0, 400
+_DIRECTIONS, _LIKELY, _BANK, _BLOCK = 16, 80.0, 500, 1_000
+_GAP, _LASTS = 2, 5
 
 
 def attitude(points: Array) -> tuple[Array, Array]:
@@ -70,9 +71,11 @@ def attitude(points: Array) -> tuple[Array, Array]:
 
 def crumpled(points: Array, found: Mask) -> Mask:
     """Frames [T] whose bony points do not fit the person's."""
-    shape = median_shape(points[found])
-    pose = similarity(shape[BONY], points[found][:, BONY])
-    apart = (pose.project(shape[BONY]) - points[found][:, BONY])[..., :2]
+    there = np.flatnonzero(found)
+    shape = median_shape(points[there[:: max(1, len(there) // ENOUGH)]])
+    bones = points[:, BONY][there]
+    pose = similarity(shape[BONY], bones)
+    apart = (pose.project(shape[BONY]) - bones)[..., :2]
     residual = np.sqrt(np.square(apart).sum(-1).mean(1)) / (pose.scale * FACE_WIDTH)
     marked = np.zeros(len(points), bool)
     marked[found] = residual > max(CRUMPLED[0], CRUMPLED[1] * float(np.median(residual)))
@@ -80,7 +83,7 @@ def crumpled(points: Array, found: Mask) -> Mask:
 
 
 def jumps(points: Array) -> Mask:
-    """Frames [T] before which the head was elsewhere or of another size."""
+    """Frames [T] before which the head was elsewhere or of another size; none where there are no points (NaN)."""
     bones = points[:, BONY, :2]
     centre = bones.mean(1)
     size = np.sqrt(np.square(bones - centre[:, None]).sum(-1).mean(1))
@@ -90,32 +93,41 @@ def jumps(points: Array) -> Mask:
     return np.concatenate([[False], far | grown])
 
 
-def _jumped(found: Landmarks) -> Mask:
-    points = np.where(found.usable[:, None, None], found.points, 0)
-    return jumps(points) & found.usable & np.concatenate([[False], found.usable[:-1]])
-
-
 def cuts(found: Landmarks, change: Array) -> list[int]:
     """First frames of new shots: everything changes, or much does and the head jumps."""
-    jumped = _jumped(found)
+    jumped = jumps(found.points)
     return [int(frame) for frame in np.flatnonzero((change > CUT) | ((change > CUT_WITH_JUMP) & jumped))]
 
 
 def covered(patches: NDArray[np.uint8], found: Mask) -> Mask:
     """Frames [T] whose lower face [T, P] the clip's usual ones do not explain: far from the space of the 16 main directions of
     the 80 % of frames that are nearest to the median."""
-    there = patches[found].astype(np.float32)
-    usual = np.abs(there - np.median(there, axis=0)).mean(1)
-    bank = there[usual <= np.percentile(usual, _LIKELY)]
-    bank = bank[:: max(1, len(bank) // _BANK)]
+    there = np.flatnonzero(found)
+    some = patches[there[:: max(1, len(there) // _BANK)]].astype(np.float32)
+    usual = np.abs(some - np.median(some, axis=0)).mean(1)
+    bank = some[usual <= np.percentile(usual, _LIKELY)]
     mean = bank.mean(0)
     _, _, directions = np.linalg.svd(bank - mean, full_matrices=False)
     basis = directions[:_DIRECTIONS].T
-    centred = there - mean
-    rest = np.sqrt(np.square(centred - (centred @ basis) @ basis.T).mean(1))
+    rest = np.zeros(len(there), np.float32)
+    for start in range(0, len(there), _BLOCK):
+        centred = patches[there[start : start + _BLOCK]] - mean
+        rest[start : start + _BLOCK] = np.sqrt(np.square(centred - (centred @ basis) @ basis.T).mean(1))
     marked = np.zeros(len(found), bool)
-    marked[found] = rest > max(COVERED[0], COVERED[1] * float(np.median(rest)))
-    return marked
+    marked[there] = rest > max(COVERED[0], COVERED[1] * float(np.median(rest)))
+    return _lasting(marked)
+
+
+def _lasting(mask: Mask) -> Mask:
+    """The runs of at least 5 frames, gaps of up to 2 closed: a mouth wide open is rare too, but short."""
+    closed = mask.copy()
+    for start, stop in runs(~mask):
+        if start > 0 and stop < len(mask) and stop - start <= _GAP:
+            closed[start:stop] = True
+    for start, stop in runs(closed):
+        if stop - start < _LASTS:
+            closed[start:stop] = False
+    return closed
 
 
 def outside(points: Array, side: int) -> Mask:
@@ -129,10 +141,10 @@ def flags(
 ) -> NDArray[np.uint16]:
     """Flags uint16 [T] of a followed clip. `found` is bridged already; see `Watch` for the measures."""
     usable = found.usable
-    points = np.where(usable[:, None, None], found.points, 0)
+    points = found.points
     marks = np.zeros(len(usable), np.uint16)
     yaw, pitch = attitude(points)
-    jumped = _jumped(found)
+    jumped = jumps(found.points)
     about_cuts = np.zeros(len(usable), bool)
     for frame in np.flatnonzero(jumped | (change > CUT)):
         about_cuts[max(0, frame - 2) : frame + 2] = True

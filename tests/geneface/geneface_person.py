@@ -105,10 +105,8 @@ def write_dataset(folder: Path, frames: int = 220, seed: int = 0) -> Path:
             writer.write(picture)
     write_png(folder / dataset.PLATE, np.full((SIDE, SIDE, 3), (90, 110, 130), np.uint8))
     audio.write_wav(folder / dataset.SOUND, sound(opening, seed))
-    np.savez(
-        folder / dataset.LANDMARKS, points=points, eyes=np.full((frames, 2), 0.3, np.float32), trainable=np.ones(frames, bool),
-        interpolated=np.zeros(frames, bool),
-    )  # fmt: skip
+    whole = {"interpolated": np.zeros(frames, bool), "trainable": np.ones(frames, bool)}
+    np.savez(folder / dataset.LANDMARKS, points=points, eyes=np.full((frames, 2), 0.3, np.float32), **whole)
     account = {"version": 2, "options_hash": "test", "video_sha256": str(seed), "frames": frames, "size": SIDE}
     (folder / dataset.ACCOUNT).write_text(json.dumps(account))
     return folder

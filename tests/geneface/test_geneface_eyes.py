@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from geneface.face import eyes, person
-from geneface.face.geometry import median_shape
+from geneface.face import eyes
+from geneface.face.geometry import from_the_front
 from media import faces, video
 from media.mesh import runs
 from samples.talker import truth
@@ -14,8 +14,7 @@ SECONDS = 20
 @pytest.fixture(scope="module")
 def opened(talker_film):
     """Apertures of the sample talker's first seconds."""
-    points = faces.landmarks(video.frames(talker_film, seconds=SECONDS)).points
-    return eyes.aperture(points, person.pose_free(points, median_shape(points))[0])
+    return eyes.aperture(from_the_front(faces.landmarks(video.frames(talker_film, seconds=SECONDS)).points))
 
 
 def test_every_scripted_blink_is_found_and_no_other(opened, talker_film):

@@ -12,6 +12,7 @@ from geneface import judging, preprocess
 from geneface.dataset import Dataset
 from geneface.face import framing, quality
 from geneface.face.quality import Flag
+from geneface.watching import Watch, lasting_change
 from media import faces
 from media.errors import FaceMissingInFrames
 from media.faces import Survey
@@ -84,11 +85,32 @@ def test_glasses_and_a_beard_are_part_of_the_person(made, talker, talker_film):
     assert len(data) == COUNT and data.trainable.mean() > 0.9
 
 
+def test_a_flash_is_no_cut():
+    thumbs = np.full((40, 16, 16, 3), 90, np.uint8)
+    thumbs[10:12] = 250
+    thumbs[30:] = 170
+    change = lasting_change(thumbs, np.ones(40, bool))
+    assert np.flatnonzero(change > quality.CUT).tolist() == [30]
+    thumbs[28:33] = 0
+    assert np.flatnonzero(lasting_change(thumbs, thumbs.max((1, 2, 3)) > 0) > quality.CUT).tolist() == [33]
+    assert lasting_change(thumbs[:1], np.ones(1, bool)).tolist() == [0]
+
+
 def test_four_black_frames_are_bridged(made, talker):
     data, report = made([f * 0 if 50 <= i < 54 else f for i, f in enumerate(talker)])
     assert len(data) == COUNT and np.isfinite(data.points).all()
     assert not data.trainable[50:54].any() and data.trainable.sum() >= COUNT - 6
     assert report["quality"]["bridged"]["frames"] == 4 and report["quality"]["dark"]["where"] == [[50, 54]]
+
+
+def test_a_lit_face_before_a_black_wall_is_not_dark(talker):
+    watch = Watch()
+    night = np.zeros_like(talker[0])
+    watch.see(night, None)
+    night[150:330, 170:340] = talker[0][150:330, 170:340] // 2
+    watch.see(night, None)
+    watch.see(talker[0] // 20, None)
+    assert (watch.measures().light < quality.DARK).tolist() == [True, False, True]
 
 
 def test_twenty_black_frames_are_named_in_the_middle_and_cut_off_near_the_end(made, talker):

@@ -40,9 +40,19 @@ def test_mono_is_the_mean_of_the_channels(make):
     both = make(
         "both.wav", "-f", "lavfi", "-i", "aevalsrc='0.5*sin(2*PI*500*t)|0.5*sin(2*PI*500*t)':d=1:s=16000", "-c:a", "pcm_f32le"
     )
-    one = make("one.wav", "-f", "lavfi", "-i", "aevalsrc='0.5*sin(2*PI*500*t)|0':d=1:s=16000", "-c:a", "pcm_f32le")
+    one = make(
+        "one.wav", "-f", "lavfi", "-i", "aevalsrc='0.5*sin(2*PI*500*t)|0.1*sin(2*PI*500*t)':d=1:s=16000", "-c:a", "pcm_f32le"
+    )
     assert np.abs(audio.read(both)).max() == pytest.approx(0.5, abs=0.005)
-    assert np.abs(audio.read(one)).max() == pytest.approx(0.25, abs=0.005)
+    assert np.abs(audio.read(one)).max() == pytest.approx(0.3, abs=0.005)
+
+
+@pytest.mark.parametrize("dead", ["0|0.5*sin(2*PI*500*t)", "0.5*sin(2*PI*500*t)|0.0001*sin(2*PI*50*t)"])
+def test_of_a_pair_with_a_dead_channel_the_other_is_heard(make, dead):
+    one = make("one.mov", "-f", "lavfi", "-i", f"aevalsrc='{dead}':d=1:s=48000", "-c:a", "pcm_s16le")
+    assert np.abs(audio.read(one)).max() == pytest.approx(0.5, abs=0.02)
+    silent = make("silent.wav", "-f", "lavfi", "-i", "aevalsrc='0|0':d=1:s=48000")
+    assert audio.is_silent(audio.read(silent))
 
 
 def test_sound_that_cannot_be_decoded_to_its_end(make):

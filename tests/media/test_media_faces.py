@@ -79,8 +79,10 @@ def test_two_people_are_refused(tmp_path):
 
 def test_somebody_passing_is_not_a_second_speaker():
     alone, both = scene(640, 360, (20, 60, 240)), scene(640, 360, (20, 60, 240), (380, 80, 200))
-    seen = faces.look([alone] * 9 + [both] + [alone] * 2)
+    seen = faces.look([alone] * 9 + [both] + [alone] * 2, step=0.2)
     assert seen.second == pytest.approx(1 / 12)
+    assert seen.second_times == pytest.approx([1.8])
+    assert seen.times == pytest.approx(np.arange(12) * 0.2)
     assert seen.found == 1.0
     assert np.ptp(seen.boxes[:, 0]) < 30
 
