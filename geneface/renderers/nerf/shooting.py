@@ -19,7 +19,7 @@ from steps.errors import InputError
 MOTION_NOISE = 0.05
 """Deviation of the noise on normalised motion, as for the other renderers."""
 CARVE_FRAMES, CARVE_AGREE = 48, 0.9
-"""A cell is kept when this share of so many frames show the head in it."""
+"""Frames that are looked at, and how many of them must show the head in a cell that is kept: this share of the best cell's."""
 MARGIN = 0.04
 """Of the box around the head, on each side."""
 NO_HEAD = "The dataset's layers show a head in no frame."
@@ -120,7 +120,7 @@ def box_of(shooting: Shooting, person: Person) -> Tensor:
 
 
 def carved(head: Head, shooting: Shooting) -> Tensor:
-    """Which cells [cells^3] of the occupancy grid hold no head in most frames: outside its visual hull."""
+    """Which cells [cells^3] of the occupancy grid lie outside the head's visual hull."""
     dims, footage = shooting.dims, shooting.footage
     centres = head.occupancy.centres(torch.arange(dims.cells**3)) * head.box[1] + head.box[0]
     inside = np.zeros(len(centres), np.int64)
@@ -130,4 +130,4 @@ def carved(head: Head, shooting: Shooting) -> Tensor:
         place = shooting.views.pose[i : i + 1].project(centres.numpy())[0, :, :2]
         x, y = (((place + 0.5) * (dims.size / dims.side)).astype(int).clip(0, dims.size - 1)).T
         inside += mask[y, x]
-    return torch.from_numpy(inside < CARVE_AGREE * len(frames))
+    return torch.from_numpy(inside < CARVE_AGREE * max(inside.max(), 1))
