@@ -18,7 +18,7 @@ from geneface.renderers import Layer, Views, compose
 from geneface.renderers.compose import Background, Composer
 from geneface.renderers.gs.training import GsSettings
 from geneface.renderers.plane.training import PlaneSettings
-from geneface.renderers.whole import pose_vector, whole_frame, whole_layer
+from geneface.renderers.whole import chances_of, pose_vector, whole_frame, whole_layer
 from media import audio, video
 from media.errors import UnsupportedPicture
 from media.png import write_png
@@ -203,3 +203,10 @@ def test_a_whole_layer_is_laid_over_its_ground():
     views = Views(pose, np.zeros((2, 111), np.float32), np.zeros((2, 2), np.float32))
     made = Composer(Half(), Background("x", ground), ground, np.zeros(3, np.float32))(views, None, None)
     assert made.shape == (2, 32, 32, 3) and set(np.unique(made)) <= {127, 128}
+
+
+def test_frames_with_shut_eyes_are_drawn_more_often():
+    eyes = np.full((100, 2), 0.3, np.float32)
+    eyes[:5] = 0.0
+    chances = chances_of(eyes)
+    assert chances.sum() == pytest.approx(1) and chances[0] / chances[-1] == pytest.approx(7)

@@ -24,7 +24,7 @@ from geneface.renderers.nerf.training import NerfSettings
 from steps.progress import Reporter
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = NerfSettings(64, (200, 150), 4, 5e-3, rays=512, levels=6, finest=64, table_log2=13, width=32, samples=12, cells=24)
+TINY = NerfSettings(64, (180, 110), 4, 5e-3, rays=512, levels=6, finest=64, table_log2=13, width=32, samples=12, cells=24)
 DIMS = NerfDims(16, 128, levels=4, finest=32, table_log2=9, width=16, samples=16, cells=8)
 
 
@@ -236,7 +236,7 @@ def test_the_torso_bends_with_the_head():
 
 def test_training_learns(trained):
     _, report = trained
-    assert report["nerf_head"]["steps"] == 200 and report["nerf_torso"]["steps"] == 150
+    assert report["nerf_head"]["steps"] == 180 and report["nerf_torso"]["steps"] == 110
     assert report["nerf_head"]["loss"] < 0.02 and report["nerf_torso"]["loss"] < 0.03
     assert 0.02 < report["nerf_head"]["occupied"] < 0.9
 

@@ -17,7 +17,7 @@ BLUR = 0.3
 """Squared pixels added to every Gaussian: none is thinner than the pixels (gsplat's eps2d)."""
 REACH = 3.0
 """Standard deviations up to which a Gaussian is drawn."""
-MOST_ALPHA, LEAST_ALPHA = 0.99, 1 / 255
+MOST_ALPHA, LEAST_ALPHA = 0.999, 1 / 255
 NEVER = -100.0
 """Logarithm of an opacity of which nothing is seen."""
 DEEPEST = 384

@@ -53,7 +53,7 @@ class GsRenderer:
         footage = Footage.of(material, settings.size)
         points = views.pose.remove(material.dataset.points[: len(views)])
         model = Gaussians(GsDims.of(dims))
-        begin(model, footage, views, person, points, np.random.default_rng(0))
+        begin(model, footage, views, person, points, np.random.default_rng(int(torch.randint(2**31, ()))))
         return GsTrainer(model, footage, views, person, settings, material.device)
 
     @classmethod

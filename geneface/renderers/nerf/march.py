@@ -12,9 +12,7 @@ from geneface.renderers.nerf.field import HeadField, NerfDims
 DECAY = 0.95
 """Of the remembered density, with every look at a cell."""
 THIN = 5.0
-"""Density below which a cell is empty, or the mean of all where that is less (RAD-NeRF): what lies unseen behind a surface
-keeps the density of a beginning, about 1, and is passed by.
-"""
+"""Density below which a cell is empty, or the mean of all where that is less (RAD-NeRF)."""
 UNSEEN = 1e4
 """Density of a cell that was not yet looked at: it counts as full."""
 CARVED = -1.0

@@ -15,15 +15,16 @@ from geneface.renderers import Layer, Material, Settings, Views
 from geneface.renderers.nerf.camera import Cameras
 from geneface.renderers.nerf.field import NerfDims
 from geneface.renderers.nerf.march import Head
+from geneface.renderers.nerf.shooting import Shooting
 from geneface.renderers.nerf.torso import Torso
-from geneface.renderers.nerf.training import HeadTrainer, NerfSettings, Shooting, TorsoTrainer
+from geneface.renderers.nerf.training import HeadTrainer, NerfSettings, TorsoTrainer
 from geneface.renderers.whole import Footage, pose_vector, whole_layer
 
 HEAD, TORSO = HeadTrainer.name, TorsoTrainer.name
 
 PROFILES = {
-    "quick": NerfSettings(96, (600, 300), 4, 3e-3, rays=1024, levels=8, finest=256, samples=20, cells=48),
-    "cpu": NerfSettings(128, (2500, 1000), 4, 3e-3, rays=1536),
+    "quick": NerfSettings(96, (900, 700), 4, 3e-3, rays=1024, levels=8, finest=256, samples=20, cells=48),
+    "cpu": NerfSettings(128, (2500, 1500), 4, 3e-3, rays=1536),
     "gpu": NerfSettings(256, (20_000, 8_000), 4, 2e-3, rays=32_768, levels=16, finest=1024, table_log2=17, samples=48, cells=128),
 }
 
