@@ -64,7 +64,7 @@ def product(features: AudioFeatures, with_prior: bool, guarded: bool, seed: int)
         trainer.conclude()
         with torch.inference_mode():
             found = trainer.model(torch.from_numpy(features(sound))[None])[0].numpy()
-        return guard(found, person, sound).lower if guarded else person.lower_of(found)
+        return guard(found, person, sound) if guarded else person.lower_of(found)
 
     return predict
 

@@ -39,11 +39,20 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--background", default="source", help="source (paste-back), or full synthesis before plate, #rrggbb or a picture's file"
     )
+    add.add_argument("--preview", type=_seconds, metavar="2s", help="only the first seconds of the recording")
     add.add_argument("--contact_sheet", type=Path, help="also write frames of the result as one PNG")
     add.add_argument("--device", default="auto")
     add.add_argument("--seed", type=int, default=0)
     _add_prior(commands.add_parser("prior", help="the generic model of many speakers that a person's training starts from"))
     return top
+
+
+def _seconds(words: str) -> float:
+    """`2s` or `2` as seconds."""
+    value = float(words.removesuffix("s"))
+    if not 0 < value <= 3600:
+        raise ValueError(words)
+    return value
 
 
 def _add_prior(prior: argparse.ArgumentParser) -> None:
@@ -101,7 +110,7 @@ def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
     if options.split:
         report = render.render_held_out(options.model, options.motion, *rest)
     else:
-        report = render.render_audio(options.model, options.audio, *rest)
+        report = render.render_audio(options.model, options.audio, *rest, options.preview)
     if options.contact_sheet:
         render.write_sheet(options.out, options.contact_sheet)
         report["contact_sheet"] = str(options.contact_sheet)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
@@ -18,6 +18,7 @@ from geneface.devices import device_named
 from geneface.face.geometry import Array
 from geneface.face.person import pose_free
 from geneface.motion import driving
+from geneface.motion.postnet import silent
 from geneface.renderers import Views, base_frames
 from geneface.renderers.compose import SOURCE, Background, Composer
 from media import audio, sheet, video
@@ -32,22 +33,26 @@ BATCH = 8
 SCORED_CRF = 12
 """Quality of held-out renderings: what is judged is the model, not the coder."""
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+SHOWN_RATE = 48_000
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be drawn: base frame numbers [T], the normalised lower face for each [T, 111], and notes for the report."""
+    """What is to be drawn: base frame numbers [T], the normalised lower face [t, 111] of one window after the other, and what
+    a report says about it when all is drawn.
+    """
 
     numbers: np.ndarray
-    lower: Array
-    notes: dict[str, Any]
+    windows: Iterable[Array]
+    notes: Callable[[], dict[str, Any]]
 
 
 def render_audio(
-    model: Path, recording: Path, out: Path, seed: int, device: str, reporter: Reporter, background: str = SOURCE
-) -> dict[str, Any]:
-    """The person says `recording` before `background` (`Background.named`). Returns the report. Raises InputError of `media`,
-    of `Avatar.load` and of `Background.named`.
+    model: Path, recording: Path, out: Path, seed: int, device: str, reporter: Reporter, background: str = SOURCE,
+    preview: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The person says `recording`, or its first `preview` seconds, before `background` (`Background.named`). Returns the report.
+    Raises InputError of `media`, of `Avatar.load` and of `Background.named`.
     """
     loaded = Avatar.load(model, device_named(device))
     composer = _composer(loaded, background)
@@ -55,13 +60,20 @@ def render_audio(
         raise AudioMissing(recording.name)
     sound = audio.read(recording)
     audio.require_sound(recording, sound)
-    rng = np.random.default_rng(seed)
-    count, total = frame_count(len(sound)), len(loaded.dataset)
-    start = int(rng.integers(0, max(1, total - count)))
-    lower, notes = driving.predicted(loaded, sound, seed)
-    scene = Scene(base_frames.mirrored(total, start, count), lower, {"motion": "predicted", "base_start": start, **notes})
     label = os.environ.get("GENEFACE_VISIBLE_LABEL", "on").lower() not in ("off", "0", "false", "no")
-    return _film(loaded, scene, composer, recording, out, reporter, label=label, crf=None)
+    with _beginning(recording, preview) as heard:
+        sound = sound if preview is None else sound[: int(preview * SAMPLE_RATE)]
+        scene = _speaking(loaded, sound, seed)
+        return _film(loaded, scene, composer, heard, out, reporter, label=label, crf=None)
+
+
+def _speaking(loaded: Avatar, sound: Array, seed: int) -> Scene:
+    """The person's own head motion from a random moment on, with a mouth that follows the sound."""
+    count, total = frame_count(len(sound)), len(loaded.dataset)
+    start = int(np.random.default_rng(seed).integers(0, max(1, total - count)))
+    prediction = driving.Prediction(loaded, sound, seed)
+    numbers = base_frames.schedule(total, start, silent(sound, count))
+    return Scene(numbers, prediction, lambda: {"motion": "predicted", "base_start": start, **prediction.report()})
 
 
 def render_held_out(
@@ -76,7 +88,7 @@ def render_held_out(
     if not len(numbers):
         raise InputError("video_too_short", "the video has no held-out part to render.")
     lower, notes = driving.held_out(loaded, motion, sound, seed)
-    scene = Scene(numbers, lower, {"motion": motion, "split": "val", **notes})
+    scene = Scene(numbers, [lower], lambda: {"motion": motion, "split": "val", **notes})
     _copy(data.frames, numbers, sound, out.with_suffix(".truth.mp4"))
     if motion == "swap":
         driver = np.arange(len(numbers)) + notes["driver_start"]
@@ -103,7 +115,7 @@ def _film(
             writer.write(frame)
     report = {
         "video": str(out), "frames": count, "seconds": count / FPS, "size": size, "pasted_back": pasted,
-        "background": composer.background.name, "visible_label": label, "renderer": loaded.renderer.name, **scene.notes,
+        "background": composer.background.name, "visible_label": label, "renderer": loaded.renderer.name, **scene.notes(),
     }  # fmt: skip
     write_json(out.with_name(f"{out.stem}.report.json"), report)
     return report
@@ -116,12 +128,16 @@ def drawn(loaded: Avatar, scene: Scene, composer: Composer | None = None) -> Ite
     composer = composer or _composer(loaded, SOURCE)
     data = loaded.dataset
     pose, _ = pose_free(data.points, loaded.person.shape)
-    views = Views(pose.smoothed()[scene.numbers], scene.lower, data.eyes[scene.numbers])
+    pose, done = pose.smoothed(), 0
     frames = base_frames.read(data.frames, scene.numbers) if composer.needs_frames else repeat(np.zeros((1, 1, 3), np.uint8))
     layers = base_frames.read(data.layers, scene.numbers) if composer.needs_layers else None
-    for start in range(0, len(views), BATCH):
-        part = views[start : start + BATCH]
-        yield from composer(part, _taken(frames, len(part)), None if layers is None else _taken(layers, len(part)))
+    for window in scene.windows:
+        numbers = scene.numbers[done : done + len(window)]
+        views = Views(pose[numbers], window, data.eyes[numbers])
+        for start in range(0, len(views), BATCH):
+            part = views[start : start + BATCH]
+            yield from composer(part, _taken(frames, len(part)), None if layers is None else _taken(layers, len(part)))
+        done += len(window)
 
 
 def _taken(pictures: Iterator[np.ndarray], count: int) -> np.ndarray:
@@ -139,11 +155,21 @@ def _copy(frames: Path, numbers: np.ndarray, sound: Array, out: Path) -> None:
 
 
 @contextmanager
-def _as_file(samples: Array) -> Iterator[Path]:
+def _as_file(samples: Array, rate: int = SAMPLE_RATE) -> Iterator[Path]:
     """The samples as a wav that is gone after the block."""
     with TemporaryDirectory(prefix="geneface-") as folder:
         path = Path(folder) / "sound.wav"
-        audio.write_wav(path, samples)
+        audio.write_wav(path, samples, rate)
+        yield path
+
+
+@contextmanager
+def _beginning(recording: Path, seconds: float | None) -> Iterator[Path]:
+    """The recording's first seconds, or the recording itself."""
+    if seconds is None:
+        yield recording
+        return
+    with _as_file(audio.read(recording, SHOWN_RATE)[: int(seconds * SHOWN_RATE)], SHOWN_RATE) as path:
         yield path
 
 

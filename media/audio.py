@@ -17,6 +17,8 @@ SILENCE_DB = -60.0
 """Sound whose loudest frames stay under this many dB below full scale counts as silent."""
 
 _FLOOR_DB = -120.0
+_AT_ONCE = 5_000
+"""Frames whose loudness is measured at once, so that an hour of sound needs little memory."""
 _DEAD = 1e-4
 """Energy of a channel over the other's under which it is dead (40 dB)."""
 
@@ -51,7 +53,10 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
     if count - len(samples) > max(rate / 2, 0.05 * count):
         there, whole = len(samples) / rate, count / rate
         raise MediaTruncated(path.name, reason=f"only {there:.1f} s of {whole:.1f} s of sound can be decoded")
-    return np.pad(np.clip(np.nan_to_num(samples), -1.0, 1.0), (0, count - len(samples)))
+    whole = np.zeros(count, np.float32)  # one copy: an hour is 230 MB
+    whole[: len(samples)] = samples
+    np.nan_to_num(whole, copy=False)
+    return np.clip(whole, -1.0, 1.0, out=whole)
 
 
 def _living(path: Path, track: AudioStream, limits: Limits) -> str:
@@ -99,10 +104,13 @@ def loudness(samples: NDArray[np.floating], fps: int = FPS, rate: int = SAMPLE_R
     """Loudness of every video frame's stretch of sound: RMS in dB below full scale, [T], T = ceil(N · fps / rate), floor −120."""
     count = -(-len(samples) * fps // rate)
     edges = np.minimum(np.arange(count + 1) * rate // fps, len(samples))
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    mean = np.diff(energy[edges]) / np.maximum(np.diff(edges), 1)
-    decibels = 10.0 * np.log10(np.maximum(mean, 10.0 ** (_FLOOR_DB / 10.0)))
-    return np.asarray(decibels, np.float32)
+    decibels = np.empty(count, np.float32)
+    for start in range(0, count, _AT_ONCE):
+        part = edges[start : start + _AT_ONCE + 1]
+        energy = np.concatenate([[0.0], np.cumsum(np.square(samples[part[0] : part[-1]], dtype=np.float64))])
+        mean = np.diff(energy[part - part[0]]) / np.maximum(np.diff(part), 1)
+        decibels[start : start + _AT_ONCE] = 10.0 * np.log10(np.maximum(mean, 10.0 ** (_FLOOR_DB / 10.0)))
+    return decibels
 
 
 def is_silent(samples: NDArray[np.floating], rate: int = SAMPLE_RATE) -> bool:

@@ -1,5 +1,6 @@
 """What moves the face: motion predicted from sound, or one of those that a held-out rendering is checked with."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,30 +9,66 @@ import torch
 from geneface.avatar import Avatar
 from geneface.face.geometry import Array
 from geneface.face.person import aperture, pose_free
-from geneface.motion.postnet import guard
+from geneface.motion.generic.model import STRIDE
+from geneface.motion.postnet import Guard
 from geneface.sound.features import features_named
+from media.clock import FPS, SAMPLE_RATE, frame_count
 from steps.errors import InputError
 
 TEMPERATURE = 0.2
 """Spread of the latent drawn from the flow prior, as in GeneFace++."""
+FIRST, LATER, CONTEXT = 100, 500, 100
+"""Frames of the first window and of those after it, and what each hears on either side: more than the networks reach."""
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 CANDIDATES = 12
 """Stretches of the training part that the swap control chooses among."""
 
 
+class Prediction:
+    """A recording's motion, made window by window while it is drawn: memory and the wait for the first frame do not grow with
+    its length. The windows join without a seam: each hears what lies around it.
+    """
+
+    def __init__(self, loaded: Avatar, sound: Array, seed: int) -> None:
+        """Raises InputError `audio_features_mismatch`, `weights_missing`."""
+        dims = loaded.motion.dims
+        features = features_named(dims.audio)
+        if features.dim != dims.audio_dim:
+            raise InputError(
+                "audio_features_mismatch",
+                f"The model was trained on {dims.audio} features of {dims.audio_dim} numbers; those here have {features.dim}.",
+            )
+        self.model, self.sound, self.frames = loaded.motion, sound, frame_count(len(sound))
+        self.features = features.tuned(sound)
+        self.latent = self.model.latent(self.frames, TEMPERATURE, seed)
+        self.guard = Guard(loaded.person, sound, self.frames)
+
+    def __iter__(self) -> Iterator[Array]:
+        """The normalised lower face of one window after the other, [t, 111]."""
+        start = 0
+        while start < self.frames:
+            stop = min(self.frames, start + (LATER if start else FIRST))
+            yield self.guard(self._heard(start, stop))
+            start = stop
+
+    def report(self) -> dict[str, Any]:
+        """What was done so far."""
+        return {"audio_features": self.model.dims.audio, "postnet": self.guard.report()}
+
+    @torch.inference_mode()
+    def _heard(self, start: int, stop: int) -> Array:
+        """Coefficients [stop - start, K] of these frames; `start` and CONTEXT are multiples of the latent's stride."""
+        first, last = max(0, start - CONTEXT), min(self.frames, stop + CONTEXT)
+        heard = self.features(self.sound[first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
+        latent = None if self.latent is None else self.latent[:, :, first // STRIDE : -(-last // STRIDE)]
+        return self.model(torch.from_numpy(heard)[None], latent)[0, start - first : stop - first].numpy()
+
+
 def predicted(loaded: Avatar, sound: Array, seed: int) -> tuple[Array, dict[str, Any]]:
-    """The normalised lower face [T, 111] that belongs to this sound. Raises InputError `audio_features_mismatch`."""
-    dims = loaded.motion.dims
-    features = features_named(dims.audio)
-    if features.dim != dims.audio_dim:
-        raise InputError(
-            "audio_features_mismatch",
-            f"The model was trained on {dims.audio} features of {dims.audio_dim} numbers; those here have {features.dim}.",
-        )
-    torch.manual_seed(seed)
-    with torch.inference_mode():
-        coefficients = loaded.motion(torch.from_numpy(features(sound))[None], TEMPERATURE)[0].numpy()
-    guarded = guard(coefficients, loaded.person, sound)
-    return guarded.lower, {"audio_features": dims.audio, "postnet": guarded.report}
+    """The normalised lower face [T, 111] that belongs to this sound, at once, and what a report says about it."""
+    prediction = Prediction(loaded, sound, seed)
+    lower = np.concatenate(list(prediction))
+    return lower, prediction.report()
 
 
 def truth(loaded: Avatar) -> Array:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geneface.motion.generic.model import Generic, GenericDims
+from geneface.motion.generic.model import STRIDE, Generic, GenericDims
 
 GENERIC_CONTEXT = 2
 """Video frames on either side whose generic coefficients the linear part sees."""
@@ -78,7 +78,7 @@ class AudioToMotion(nn.Module):
         self.register_buffer("trust", torch.zeros(()))
         self.post = PostNet(dims.components, dims.hidden)
 
-    def inputs(self, audio: Tensor, temperature: float = 0.0) -> tuple[Tensor, Tensor]:
+    def inputs(self, audio: Tensor, latent: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What the linear part sees of audio [B, 2T, dim]: sound [B, T, .] and generic motion [B, T, .]."""
         batch, double, dim = audio.shape
         frames = audio.view(batch, double // 2, 2, dim)
@@ -86,11 +86,18 @@ class AudioToMotion(nn.Module):
         heard = windows(frames, self.dims.context)
         if self.generic is None:
             return heard, heard[..., :0]
-        return heard, windows(self.generic(audio, temperature), GENERIC_CONTEXT)
+        return heard, windows(self.generic(audio, latent), GENERIC_CONTEXT)
 
-    def forward(self, audio: Tensor, temperature: float = 0.0) -> Tensor:
-        """Audio [B, 2T, dim] to coefficients [B, T, K], amplitude restored. Draws from torch's generator when temperature > 0."""
-        linear = torch.cat(self.inputs(audio, temperature), -1) @ self.weight + self.bias
+    def latent(self, frames: int, temperature: float, seed: int) -> Tensor | None:
+        """What sound leaves open, drawn for a whole recording: [1, latent, ceil(T / 4)]; None without a prior."""
+        if self.generic is None:
+            return None
+        shape = (1, self.generic.dims.latent, -(-frames // STRIDE))
+        return temperature * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+    def forward(self, audio: Tensor, latent: Tensor | None = None) -> Tensor:
+        """Audio [B, 2T, dim] to coefficients [B, T, K], amplitude restored; `latent` as `latent()` draws it."""
+        linear = torch.cat(self.inputs(audio, latent), -1) @ self.weight + self.bias
         return (linear + self.trust * (self.post(linear) - linear)) * self.gain
 
 

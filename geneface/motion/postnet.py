@@ -4,7 +4,6 @@ In order: amplitude brought into the person's range, locally linear embedding mi
 mouth closed in silences.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from media.audio import loudness
 
 SPREAD_RANGE = (0.8, 1.25)
 """The aperture's deviation while speaking, as a share of the person's own, that is left alone."""
+PATIENCE = 50
+"""Frames of speech after which half of what seems to be missing is added."""
 NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
 SILENCE_FRAMES = 8
@@ -28,42 +29,68 @@ least the last under the speech.
 DEAF_DB = -60.0
 
 
-@dataclass(frozen=True)
-class Guarded:
-    """lower [T, 111] normalised, and what was done."""
+class Guard:
+    """Keeps a recording's predicted motion, window by window, inside what the person does."""
 
-    lower: Array
-    report: dict[str, Any]
+    def __init__(self, person: Person, samples: Array, frames: int) -> None:
+        self.person, self.shut = person, closed_share(samples, frames)
+        self.closed = clamp(person.lower_of(person.closed[None]), person)
+        self.amplitude = Amplitude(person)
+        self.done = 0
+
+    def __call__(self, coefficients: Array) -> Array:
+        """The next frames' predicted coefficients [T, K] to their normalised lower face [T, 111]."""
+        shut = self.shut[self.done : self.done + len(coefficients)]
+        self.done += len(coefficients)
+        scaled = self.amplitude(coefficients, shut < 0.5)
+        mixed = scaled + MIX * (embed(scaled, self.person.bank) - scaled)
+        lower = clamp(self.person.lower_of(mixed), self.person)
+        return lower + shut[:, None] * (self.closed - lower)
+
+    def report(self) -> dict[str, Any]:
+        """What was done."""
+        silent_frames = int((self.shut[: self.done] >= 0.5).sum())
+        return {"amplitude_gain": round(self.amplitude.gain, 3), "silent_frames": silent_frames, "frames": self.done}
 
 
-def guard(coefficients: Array, person: Person, samples: Array) -> Guarded:
-    """Predicted coefficients [T, K] with the sound they belong to (16 kHz), to the normalised lower face."""
-    shut = closed_share(samples, len(coefficients))
-    speaking = shut < 0.5
-    scaled, gain = match_amplitude(coefficients, person, speaking)
-    mixed = scaled + MIX * (embed(scaled, person.bank) - scaled)
-    lower = clamp(person.lower_of(mixed), person)
-    closed = clamp(person.lower_of(person.closed[None]), person)
-    return Guarded(
-        lower + shut[:, None] * (closed - lower),
-        {"amplitude_gain": round(gain, 3), "silent_frames": int((~speaking).sum()), "frames": len(lower)},
-    )
+class Amplitude:
+    """Scales motion about its mean so that the aperture's deviation while speaking comes into SPREAD_RANGE of the person's own.
 
-
-def match_amplitude(coefficients: Array, person: Person, speaking: np.ndarray) -> tuple[Array, float]:
-    """Scales about the mean so that the aperture's deviation while speaking lies in SPREAD_RANGE of the person's own;
-    returns the gain too.
-
-    Left alone with less than 2 s of speech, which says little about spread.
+    The deviation is that of all speech so far; little speech says little, and the gain moves smoothly from window to window.
     """
-    if speaking.sum() < 50:
-        return coefficients, 1.0
-    own = float(aperture(person.motion(person.lower_of(person.bank))).std())
-    spread = float(aperture(person.motion(person.lower_of(coefficients[speaking]))).std())
-    share = spread / max(own, 1e-6)
-    gain = float(np.clip(np.clip(share, *SPREAD_RANGE) / max(share, 1e-3), 0.5, 2.5))
-    mean = coefficients[speaking].mean(0)
-    return (mean + gain * (coefficients - mean)).astype(np.float32), gain
+
+    def __init__(self, person: Person) -> None:
+        self.person, self.gain = person, 1.0
+        self.own = float(aperture(person.motion(person.lower_of(person.bank))).std())
+        self.count, self.sums, self.gaps = 0, np.zeros(person.bank.shape[1]), np.zeros(2)
+        self.mean = np.zeros(person.bank.shape[1], np.float32)
+
+    def __call__(self, coefficients: Array, speaking: np.ndarray) -> Array:
+        """[T, K] to the same; speaking: bool [T]."""
+        before = (self.mean, self.gain) if self.count else None
+        self._hear(coefficients[speaking])
+        mean, gain = before or (self.mean, self.gain)
+        share = np.linspace(0, 1, len(coefficients), dtype=np.float32)[:, None]
+        about = mean + share * (self.mean - mean)
+        return about + (gain + share * (self.gain - gain)) * (coefficients - about)
+
+    def _hear(self, spoken: Array) -> None:
+        if not len(spoken):
+            return
+        gap = aperture(self.person.motion(self.person.lower_of(spoken))).astype(np.float64)
+        self.count += len(spoken)
+        self.sums += spoken.sum(0)
+        self.gaps += gap.sum(), np.square(gap).sum()
+        level, square = self.gaps / self.count
+        share = float(np.sqrt(max(square - level**2, 0.0))) / max(self.own, 1e-6)
+        wanted = np.clip(np.clip(share, *SPREAD_RANGE) / max(share, 1e-3), 0.5, 2.5)
+        self.gain = float(wanted ** (self.count / (self.count + PATIENCE)))
+        self.mean = (self.sums / self.count).astype(np.float32)
+
+
+def guard(coefficients: Array, person: Person, samples: Array) -> Array:
+    """Predicted coefficients [T, K] with the sound they belong to (16 kHz), to the normalised lower face [T, 111], at once."""
+    return Guard(person, samples, len(coefficients))(coefficients)
 
 
 def embed(coefficients: Array, bank: Array) -> Array:

@@ -5,7 +5,8 @@ utterance; energy; and pitch. `whisper` is the encoder of Whisper-base (whisper.
 HuBERT-large (hubert.py), when their weights are there.
 """
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -20,6 +21,8 @@ WINDOW = 400
 FFT = 512
 BANDS = 80
 LOWEST, HIGHEST = 60.0, 7_600.0
+PIECES, PIECE = 30, 2 * SAMPLE_RATE
+"""Of a recording over a minute long, so many pieces of so many samples tell what is usual in it."""
 
 
 class AudioFeatures(Protocol):
@@ -32,19 +35,51 @@ class AudioFeatures(Protocol):
         """samples [N] at 16 kHz, -1 to 1, to [2 * frame_count(N), dim]."""
         raise NotImplementedError
 
+    def tuned(self, samples: Array) -> "AudioFeatures":
+        """The same for pieces of this recording: what is measured of a whole recording is measured here, once."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What is usual in a recording: the quietest that counts in log-mel, each band's mean over the speech, the pitch in Hz."""
+
+    floor: float
+    mean: Array
+    hertz: float
+
+    @classmethod
+    def of(cls, samples: Array) -> Self:
+        """Measured on a minute of the recording at most: pieces spread over it."""
+        pieces = np.linspace(0, max(0, len(samples) - PIECE), PIECES).astype(int)
+        heard = samples if len(samples) <= PIECES * PIECE else np.concatenate([samples[p : p + PIECE] for p in pieces])
+        mel, (hertz, voiced) = log_mel(heard), pitch(heard)
+        floor = float(np.percentile(mel, 99.5)) - 13.8
+        energy = np.maximum(mel, floor).mean(1)
+        loud = energy > (np.percentile(energy, 10) + np.percentile(energy, 95)) / 2
+        mean = np.maximum(mel[loud] if loud.any() else mel, floor).mean(0)
+        return cls(floor, mean, float(np.median(hertz[voiced > 0.5])) if (voiced > 0.5).any() else 1.0)
+
 
 class Mel:
-    """Log-mel bands, their mean over the utterance's speech taken away (`levelled`); their mean; pitch in octaves from the
-    utterance's median, 0 where nothing is voiced.
+    """Log-mel bands less each band's mean over the recording's speech, floored 60 dB under the loudest, in units of 2 nepers;
+    their mean; pitch in octaves from the usual one, 0 where nothing is voiced.
     """
 
     name, dim = "mel", BANDS + 2
 
+    def __init__(self, voice: Voice | None = None) -> None:
+        self.voice = voice
+
+    def tuned(self, samples: Array) -> "Mel":
+        """See AudioFeatures."""
+        return Mel(Voice.of(samples))
+
     def __call__(self, samples: Array) -> Array:
-        mel = levelled(log_mel(samples))
+        voice = self.voice or Voice.of(samples)
+        mel = (np.maximum(log_mel(samples), voice.floor) - voice.mean) / 2.0
         hertz, voiced = pitch(samples)
-        usual = np.median(hertz[voiced > 0.5]) if (voiced > 0.5).any() else 1.0
-        octaves = np.clip(np.log2(hertz / usual), -1, 1) * voiced
+        octaves = np.clip(np.log2(hertz / voice.hertz), -1, 1) * voiced
         return np.concatenate([mel, mel.mean(1, keepdims=True), octaves[:, None]], 1).astype(np.float32)
 
 
@@ -90,12 +125,3 @@ def log_mel(samples: Array) -> Array:
         power = np.abs(np.fft.rfft(frames[block : block + 4096] * window, FFT)) ** 2
         rows.append(np.log(power.astype(np.float32) @ filters + 1e-8))
     return np.concatenate(rows).astype(np.float32)
-
-
-def levelled(mel: Array) -> Array:
-    """Log-mel [T, BANDS] less each band's mean over the speech in it, floored 60 dB under the loudest, in units of 2 nepers."""
-    floored = np.maximum(mel, np.percentile(mel, 99.5) - 13.8)
-    energy = floored.mean(1)
-    loud = energy > (np.percentile(energy, 10) + np.percentile(energy, 95)) / 2
-    mean = floored[loud].mean(0) if loud.any() else floored.mean(0)
-    return ((floored - mean) / 2.0).astype(np.float32)

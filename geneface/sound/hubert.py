@@ -149,6 +149,10 @@ class Hubert:
         except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError("weights_invalid", f"{path} holds no HuBERT-large in Hugging Face's layout: {error}") from error
 
+    def tuned(self, samples: Array) -> Self:
+        """See AudioFeatures: there is nothing to measure."""
+        return self
+
     @torch.inference_mode()
     def __call__(self, samples: Array) -> Array:
         count = 2 * frame_count(len(samples))

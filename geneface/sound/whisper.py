@@ -155,6 +155,10 @@ class Whisper:
             raise InputError("weights_invalid", f"{path} is not Whisper base: its blocks after the first leave {shape} numbers.")
         return cls(encoder, levels)
 
+    def tuned(self, samples: Array) -> Self:
+        """See AudioFeatures: there is nothing to measure."""
+        return self
+
     def __call__(self, samples: Array) -> Array:
         count = 2 * frame_count(len(samples))
         result = np.zeros((count, self.dim), np.float32)

@@ -158,13 +158,13 @@ def test_full_synthesis_shows_the_ground(models, tmp_path, name):
 def test_full_synthesis_needs_no_source_frame(models, monkeypatch):
     loaded = Avatar.load(models["gs"], torch.device("cpu"))
     monkeypatch.setattr(render.base_frames, "read", lambda *_: pytest.fail("read"))
-    scene = render.Scene(np.arange(3), render.driving.truth(loaded)[:3], {})
+    scene = render.Scene(np.arange(3), [render.driving.truth(loaded)[:3]], dict)
     assert len(list(render.drawn(loaded, scene, render._composer(loaded, "plate")))) == 3
 
 
 def test_frames_do_not_depend_on_the_batch(models, monkeypatch):
     loaded = Avatar.load(models["gs"], torch.device("cpu"))
-    scene = render.Scene(np.arange(5), render.driving.truth(loaded)[:5], {})
+    scene = render.Scene(np.arange(5), [render.driving.truth(loaded)[:5]], dict)
     together = np.stack(list(render.drawn(loaded, scene)))
     monkeypatch.setattr(render, "BATCH", 2)
     assert np.abs(np.stack(list(render.drawn(loaded, scene))).astype(int) - together).max() <= 1

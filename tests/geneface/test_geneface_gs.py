@@ -172,14 +172,14 @@ def test_the_drawn_mouth_follows_its_driver(trained):
     points = loaded.dataset.points[chosen, 13, :2].round().astype(int)
     composer = render._composer(loaded, "#ffffff")
     for lower, driver in ((real[chosen], gap), (real[chosen][::-1].copy(), gap[::-1])):
-        frames = np.stack(list(render.drawn(loaded, render.Scene(chosen, lower, {}), composer))).astype(float)
+        frames = np.stack(list(render.drawn(loaded, render.Scene(chosen, [lower], dict), composer))).astype(float)
         dark = [-f[y : y + 7, x - 4 : x + 5].mean() for f, (x, y) in zip(frames, points, strict=True)]
         assert np.corrcoef(dark, driver)[0, 1] > 0.85
 
 
 def test_the_person_is_opaque_and_the_ground_is_the_ground(trained):
     loaded = Avatar.load(trained[0], torch.device("cpu"))
-    scene = render.Scene(np.arange(2), render.driving.truth(loaded)[:2], {})
+    scene = render.Scene(np.arange(2), [render.driving.truth(loaded)[:2]], dict)
     red = np.stack(list(render.drawn(loaded, scene, render._composer(loaded, "#ff0000")))).astype(int)
     blue = np.stack(list(render.drawn(loaded, scene, render._composer(loaded, "#0000ff")))).astype(int)
     through = np.abs(red - blue).max(-1) / 255

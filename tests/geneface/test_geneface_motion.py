@@ -90,17 +90,15 @@ def test_the_flow_runs_both_ways():
 @pytest.mark.parametrize(("dim", "prior"), [(20, GENERIC), (20, None), (200, None)])
 def test_any_length_of_sound_has_its_motion(frames, dim, prior):
     made = motion_model.AudioToMotion(motion_model.MotionDims("mel", dim, 8, prior)).eval()
-    assert made(torch.randn(1, 2 * frames, dim), 0.2).shape == (1, frames, 8)
+    assert made(torch.randn(1, 2 * frames, dim), made.latent(frames, 0.2, 0)).shape == (1, frames, 8)
 
 
 def test_temperature_and_seed_vary_what_sound_leaves_open():
     made, audio = anybody(), torch.randn(1, 40, 20)
-    drawn = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        drawn.append(made(audio, 0.5))
+    whole = motion_model.AudioToMotion(motion_model.MotionDims("mel", 20, 8, GENERIC)).eval()
+    drawn = [made(audio, whole.latent(20, 0.5, seed)) for seed in (1, 1, 2)]
     assert torch.equal(drawn[0], drawn[1]) and not torch.allclose(drawn[0], drawn[2])
-    assert torch.equal(made(audio), made(audio))
+    assert torch.equal(made(audio), made(audio, torch.zeros(1, 16, 5)))
 
 
 def test_audio_to_motion_hears_the_opening(someone):
@@ -183,17 +181,29 @@ def test_a_corpus_of_one_is_refused(tmp_path):
 def test_guards_keep_motion_inside_the_person(someone):
     wild = 6 * np.random.default_rng(0).normal(size=(200, someone.basis.shape[1])).astype(np.float32)
     loud = np.random.default_rng(1).normal(0, 0.1, 200 * 640).astype(np.float32)
-    lower = postnet.guard(wild, someone, loud).lower
+    lower = postnet.guard(wild, someone, loud)
     margin = 0.26 * (someone.high - someone.low)
     assert (lower <= someone.high + margin).all() and (lower >= someone.low - margin).all()
 
 
 def test_amplitude_is_brought_back(someone):
-    weak = 0.3 * someone.bank[:150]
-    lower, gain = postnet.match_amplitude(weak, someone, np.ones(150, bool))
+    weak, speaking = 0.3 * np.concatenate([someone.bank[:150]] * 2), np.ones(300, bool)
     own = person.aperture(someone.motion(someone.lower_of(someone.bank))).std()
-    assert gain > 1.5
-    assert 0.7 < person.aperture(someone.motion(someone.lower_of(lower))).std() / own < 1.3
+    amplitude = postnet.Amplitude(someone)
+    whole = amplitude(weak, speaking)
+    assert amplitude.gain > 1.5
+    assert 0.6 < person.aperture(someone.motion(someone.lower_of(whole))).std() / own < 1.3
+    windowed = postnet.Amplitude(someone)
+    parts = np.concatenate([windowed(weak[:100], speaking[:100]), windowed(weak[100:], speaking[100:])])
+    assert windowed.gain == pytest.approx(amplitude.gain)
+    seam = np.abs(np.diff(parts, axis=0)).max(1)
+    assert seam[99] <= np.delete(seam, 99).max()
+
+
+def test_little_speech_changes_no_amplitude(someone):
+    amplitude = postnet.Amplitude(someone)
+    silence = amplitude(someone.bank[:40], np.zeros(40, bool))
+    assert np.array_equal(silence, someone.bank[:40]) and amplitude.gain == 1.0
 
 
 def test_the_mouth_closes_in_a_silence_and_only_there(someone):
@@ -205,7 +215,7 @@ def test_the_mouth_closes_in_a_silence_and_only_there(someone):
     assert (share[45:56] == 1).all() and share[:40].max() == 0 and share[61:].max() == 0
     assert np.abs(np.diff(share)).max() < 0.6
     widest = someone.bank[person.aperture(someone.motion(someone.lower_of(someone.bank))).argmax()]
-    gap = person.aperture(someone.motion(postnet.guard(np.repeat(widest[None], 100, 0), someone, sound).lower))
+    gap = person.aperture(someone.motion(postnet.guard(np.repeat(widest[None], 100, 0), someone, sound)))
     assert gap[48:54].max() < 0.35 * gap[10:30].min()
 
 

@@ -251,7 +251,7 @@ def test_the_drawn_mouth_follows_its_driver(trained):
     points = loaded.dataset.points[chosen]
     composer = render._composer(loaded, "#ffffff")
     for lower, driver in ((real[chosen], gap), (backwards, gap[::-1])):
-        scene = render.Scene(chosen, lower, {})
+        scene = render.Scene(chosen, [lower], dict)
         frames = np.stack(list(render.drawn(loaded, scene, composer))).astype(float)
         dark = [-f[y : y + 7, x - 4 : x + 5].mean() for f, (x, y) in zip(frames, _lips(points), strict=True)]
         assert np.corrcoef(dark, driver)[0, 1] > 0.8
@@ -263,7 +263,7 @@ def _lips(points):
 
 def test_the_person_is_opaque_and_the_ground_is_the_ground(trained):
     loaded = Avatar.load(trained[0], torch.device("cpu"))
-    scene = render.Scene(np.arange(2), render.driving.truth(loaded)[:2], {})
+    scene = render.Scene(np.arange(2), [render.driving.truth(loaded)[:2]], dict)
     red = np.stack(list(render.drawn(loaded, scene, render._composer(loaded, "#ff0000")))).astype(int)
     blue = np.stack(list(render.drawn(loaded, scene, render._composer(loaded, "#0000ff")))).astype(int)
     through = np.abs(red - blue).max(-1) / 255

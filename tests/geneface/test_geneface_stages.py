@@ -15,6 +15,7 @@ from geneface.__main__ import main
 from geneface.avatar import Avatar
 from geneface.face.framing import crop_of
 from geneface.face.person import aperture
+from geneface.motion import driving
 from geneface.renderers import base_frames
 from media import audio, video
 from media.errors import AudioSilent
@@ -146,7 +147,7 @@ def test_the_drawn_mouth_follows_its_driver_and_not_its_frame(model):
 
 
 def _scene(lower):
-    return render.Scene(np.arange(20), np.repeat(lower[None], 20, 0), {})
+    return render.Scene(np.arange(20), [np.repeat(lower[None], 20, 0)], dict)
 
 
 def test_train_and_render_need_no_landmark_library(data, model, tmp_path):
@@ -235,10 +236,11 @@ def test_asking_which_dataset_would_come_out_is_quick():
 
 
 def test_frames_run_forth_and_back(tmp_path):
-    assert base_frames.mirrored(4, 2, 9).tolist() == [2, 3, 2, 1, 0, 1, 2, 3, 2]
+    assert base_frames.schedule(4, 2, np.zeros(9, bool)).tolist() == [2, 3, 2, 1, 0, 1, 2, 3, 2]
+    assert base_frames.schedule(1, 0, np.zeros(3, bool)).tolist() == [0, 0, 0]
     data = write_dataset(tmp_path / "d", frames=70)
     straight = np.stack(list(video.frames(data / "frames.mp4")))
-    numbers = base_frames.mirrored(70, 60, 90)
+    numbers = base_frames.schedule(70, 60, np.zeros(90, bool))
     assert np.array_equal(np.stack(list(base_frames.read(data / "frames.mp4", numbers))), straight[numbers])
 
 
@@ -254,3 +256,44 @@ def test_sound_is_fitted_to_the_frames():
     samples = np.arange(10 * 640, dtype=np.float32)
     assert np.array_equal(preprocess.fitted(samples, 2, 5), samples[1280:3200])
     assert preprocess.fitted(samples, 8, 12).tolist()[-1280:] == [0.0] * 1280
+
+
+def test_the_head_holds_still_in_a_long_silence_and_never_jumps():
+    silence = np.zeros(400, bool)
+    silence[100:300] = silence[350:380] = True
+    numbers = base_frames.schedule(500, 20, silence)
+    assert (np.abs(np.diff(numbers)) == 1).all()
+    assert np.ptp(numbers[155:300]) <= 2 * base_frames.STILL
+    assert np.ptp(numbers[:100]) == 99 and np.ptp(numbers[301:]) == 98
+
+
+def test_windows_join_without_a_seam(model):
+    """Three windows are the same motion as one."""
+    loaded = Avatar.load(model, torch.device("cpu"))
+    loud = sound(signal(450, seed=7))
+    pieces = list(driving.Prediction(loaded, loud, 0))
+    assert [len(piece) for piece in pieces] == [100, 350]
+    prediction = driving.Prediction(loaded, loud, 0)
+    whole = prediction._heard(0, 450)
+    parts = np.concatenate([prediction._heard(0, 100), prediction._heard(100, 300), prediction._heard(300, 450)])
+    assert np.abs(whole - parts).max() < 1e-3 * np.abs(whole).max()
+
+
+def test_a_preview_is_the_beginning(model, tmp_path):
+    audio.write_wav(tmp_path / "a.wav", sound(signal(150, seed=7)))
+    words = ["render", "--model", model, "--audio", tmp_path / "a.wav", "--device", "cpu"]
+    assert main([str(word) for word in [*words, "--out", tmp_path / "p.mp4", "--preview", "2s"]]) == 0
+    info = probe(tmp_path / "p.mp4")
+    assert info.video.frames == 50 and info.audio is not None and abs(info.audio.seconds - 2) < 0.1
+
+
+def test_avatars_and_recordings_in_one_process_do_not_mix(model, data, tmp_path, tiny):
+    """Drawn in turn, frame by frame, each is as when it is drawn alone."""
+    other = tmp_path / "other"
+    train.train(write_dataset(tmp_path / "data", frames=120, seed=4), other, tiny, Reporter())
+    avatars = [Avatar.load(folder, torch.device("cpu")) for folder in (model, other)]
+    scenes = [(a, sound(signal(30, seed=s))) for a in avatars for s in (7, 8)]
+    alone = [np.stack(list(render.drawn(a, render._speaking(a, s, 0)))) for a, s in scenes]
+    turns = zip(*(render.drawn(a, render._speaking(a, s, 0)) for a, s in scenes), strict=True)
+    together = [np.stack(frames) for frames in zip(*turns, strict=True)]
+    assert all(np.array_equal(one, two) for one, two in zip(alone, together, strict=True))

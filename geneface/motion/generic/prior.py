@@ -55,9 +55,9 @@ def load(path: Path) -> Generic:
 
 
 @torch.inference_mode()
-def motion(model: Generic, heard: Array, temperature: float = 0.0) -> Array:
-    """Audio features [2T, dim] to generic coefficients [T, K]."""
-    return model(torch.from_numpy(np.ascontiguousarray(heard))[None], temperature)[0].numpy()
+def motion(model: Generic, heard: Array) -> Array:
+    """Audio features [2T, dim] to generic coefficients [T, K]: the prior's mode."""
+    return model(torch.from_numpy(np.ascontiguousarray(heard))[None])[0].numpy()
 
 
 def train(
