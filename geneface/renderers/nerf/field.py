@@ -19,6 +19,8 @@ from geneface.renderers.whole import tuples
 CODE, GEOMETRY, HARMONICS, EYES = 64, 32, 16, 2
 EYES_SCALE = 3.0
 """A closed eye counts as much as a landmark three deviations off."""
+AMBIENT_START = 0.1
+"""Spread of the ambient grid at first: a flat one would not tell the network which way to move a point's coordinates."""
 MOST = 12.0
 """Largest logarithm of a density: beyond it nothing is more opaque."""
 
@@ -67,6 +69,7 @@ class HeadField(nn.Module):
         self.grid = Grid(3, dims.levels, 16, dims.finest, dims.table_log2)
         self.ambient_grid = Grid(2, max(dims.levels // 2, 1), 16, dims.finest // 2, dims.table_log2)
         self.register_buffer("usual_eyes", torch.full((1, EYES), 0.3))
+        nn.init.uniform_(self.ambient_grid.table, -AMBIENT_START, AMBIENT_START)
         self.encode_motion = nn.Sequential(nn.Linear(dims.motion + EYES, CODE), nn.SiLU(), nn.Linear(CODE, CODE))
         self.ambient_in, self.ambient_code = nn.Linear(self.grid.width, width, bias=False), nn.Linear(CODE, width, bias=False)
         self.ambient_out = nn.Sequential(nn.ReLU(), mlp(width, width, 2))

@@ -23,7 +23,7 @@ from geneface.renderers.whole import Footage, pose_vector, whole_layer
 HEAD, TORSO = HeadTrainer.name, TorsoTrainer.name
 
 PROFILES = {
-    "quick": NerfSettings(96, (900, 700), 4, 3e-3, rays=1024, levels=8, finest=256, samples=20, cells=48),
+    "quick": NerfSettings(96, (1500, 700), 4, 3e-3, rays=1536, samples=20, cells=48),
     "cpu": NerfSettings(128, (2500, 1500), 4, 3e-3, rays=1536),
     "gpu": NerfSettings(256, (20_000, 8_000), 4, 2e-3, rays=32_768, levels=16, finest=1024, table_log2=17, samples=48, cells=128),
 }
