@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from geneface.motion.generic.model import STRIDE, Generic, GenericDims
 
-GENERIC_CONTEXT = 2
-"""Video frames on either side whose generic coefficients the linear part sees."""
+CONTEXT, GENERIC_CONTEXT = 3, 2
+"""Video frames on either side whose sound the linear part hears, and whose generic coefficients it sees."""
 WIDE = 128
 """Features with more numbers than this are averaged to one a frame: they have a reach of their own."""
 
@@ -30,16 +30,11 @@ class MotionDims:
     hidden: int = 96
 
     @property
-    def context(self) -> int:
-        """Video frames on either side whose sound the linear part hears."""
-        return 3 if self.audio_dim > WIDE else 5
-
-    @property
     def inputs(self) -> tuple[int, int]:
         """Numbers of a frame that the linear part sees: of the sound, of the generic motion."""
         heard = self.audio_dim if self.audio_dim > WIDE else 2 * self.audio_dim
         generic = self.prior.components * (2 * GENERIC_CONTEXT + 1) if self.prior else 0
-        return (2 * self.context + 1) * heard, generic
+        return (2 * CONTEXT + 1) * heard, generic
 
 
 class PostNet(nn.Module):
@@ -83,7 +78,7 @@ class AudioToMotion(nn.Module):
         batch, double, dim = audio.shape
         frames = audio.view(batch, double // 2, 2, dim)
         frames = frames.mean(2) if dim > WIDE else frames.flatten(2)
-        heard = windows(frames, self.dims.context)
+        heard = windows(frames, CONTEXT)
         if self.generic is None:
             return heard, heard[..., :0]
         return heard, windows(self.generic(audio, latent), GENERIC_CONTEXT)

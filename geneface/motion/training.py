@@ -11,7 +11,7 @@ from geneface.face.geometry import Array
 from geneface.face.person import Person, aperture
 from geneface.motion import ridge
 from geneface.motion.generic.model import Generic
-from geneface.motion.model import AudioToMotion, MotionDims
+from geneface.motion.model import CONTEXT, AudioToMotion, MotionDims
 from geneface.profiles import MotionTraining
 
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2)
@@ -109,6 +109,6 @@ class MotionTrainer:
         with torch.inference_mode():
             parts = self.model.inputs(torch.from_numpy(self.speech.audio)[None])
         heard, generic = (part[0].numpy() for part in parts)
-        self.line = ridge.fit(heard, generic, self.speech.coefficients, PENALTIES, SHARES, MARGIN + self.model.dims.context)
+        self.line = ridge.fit(heard, generic, self.speech.coefficients, PENALTIES, SHARES, MARGIN + CONTEXT)
         self.model.weight.copy_(torch.from_numpy(self.line.weight))
         self.model.bias.copy_(torch.from_numpy(self.line.bias))
