@@ -1,11 +1,12 @@
 """A training that is killed again and again ends as one that was left alone."""
 
 import os
-import random
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 from geneface import checkpoints
 
@@ -37,7 +38,7 @@ def written(out):
 
 def test_five_kills_change_nothing(data, tmp_path):
     assert start(data, tmp_path / "whole").wait(timeout=120) == 0
-    rng, out, killed = random.Random(6), tmp_path / "killed", 0
+    rng, out, killed = np.random.default_rng(6), tmp_path / "killed", 0
     for _ in range(KILLS):
         before, process = written(out), start(data, out)
         while process.poll() is None and written(out) <= before:
