@@ -56,7 +56,8 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
     whole = np.zeros(count, np.float32)  # one copy: an hour is 230 MB
     whole[: len(samples)] = samples
     np.nan_to_num(whole, copy=False)
-    return np.clip(whole, -1.0, 1.0, out=whole)
+    np.clip(whole, -1.0, 1.0, out=whole)
+    return whole
 
 
 def _living(path: Path, track: AudioStream, limits: Limits) -> str:
