@@ -53,11 +53,11 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
     if count - len(samples) > max(rate / 2, 0.05 * count):
         there, whole = len(samples) / rate, count / rate
         raise MediaTruncated(path.name, reason=f"only {there:.1f} s of {whole:.1f} s of sound can be decoded")
-    whole = np.zeros(count, np.float32)  # one copy: an hour is 230 MB
-    whole[: len(samples)] = samples
-    np.nan_to_num(whole, copy=False)
-    np.clip(whole, -1.0, 1.0, out=whole)
-    return whole
+    track = np.zeros(count, np.float32)  # one copy: an hour is 230 MB
+    track[: len(samples)] = samples
+    np.nan_to_num(track, copy=False)
+    np.clip(track, -1.0, 1.0, out=track)
+    return track
 
 
 def _living(path: Path, track: AudioStream, limits: Limits) -> str:
