@@ -79,6 +79,7 @@ class TrainingBody(Body):
     video: Reference = Field(description="The person, talking")
     profile: Literal["quick", "cpu", "gpu"] | None = Field(None, description="Default: gpu on a GPU, else cpu")
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] | None = Field(None, description="Instead of the profile's own number")
+    renderer: Literal["plane", "nerf", "gs"] | None = Field(None, description="Default: plane, pasted on the source frame")
     gpu: Gpu = None
     seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
     consent: Consent
@@ -107,6 +108,9 @@ class RenderingBody(Body):
     audio: Reference | None = Field(None, description="What is said; also the sound of a video")
     text: str | None = Field(None, description="Not available yet: 422 `text_not_supported`")
     voice: str | None = Field(None, description="Not available yet: 422 `text_not_supported`")
+    background: Annotated[str, Field(pattern=r"^(source|plate|#[0-9a-fA-F]{6})$")] | None = Field(
+        None, description="source (default): the video's own; plate: its background alone behind the person; or a colour, #rrggbb"
+    )
     gpu: Gpu = None
     seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from geneface import checkpoints
 from geneface.checkpoints import Checkpoint, Tensors
+from media.png import write_png
 from steps.errors import InputError, StoppedError, TryAgainError
 from steps.program import stop_requested
 from steps.progress import Reporter
@@ -52,6 +54,10 @@ class Trained(Protocol):
         """How far from the truth on frames kept from the training, smaller is better; None where nothing is kept."""
         ...
 
+    def sample(self) -> NDArray[np.uint8] | None:
+        """A picture [H, W, 3] of what the network does on frames kept from the training; None where there is nothing to see."""
+        ...
+
     def conclude(self) -> dict[str, Any]:
         """Called once after the last step; returns what a report says about the network."""
         ...
@@ -64,6 +70,8 @@ class Place:
     folder: Path
     state: dict[str, Any]
     groups: dict[str, Tensors]
+    samples: Path | None = None
+    """Folder for pictures of what the network does."""
 
 
 def train(trained: Trained, place: Place, reporter: Reporter, seed: int, resumed: Checkpoint | None = None) -> dict[str, Any]:
@@ -176,7 +184,13 @@ class _Course:
         self.trained.model.eval()
         with torch.inference_mode():
             score = self.trained.validate()
+            picture = self.trained.sample() if self.place.samples else None
         self.trained.model.train()
+        if picture is not None and self.place.samples:
+            self.place.samples.mkdir(parents=True, exist_ok=True)
+            path = self.place.samples / f"{self.trained.name}-{step:07d}.png"
+            write_png(path, picture)
+            self.reporter.sample(str(path))
         if score is None or not math.isfinite(score):
             return
         if all(score < other for _, other in self.notes["validation"]):

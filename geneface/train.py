@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from geneface import avatar, checkpoints, loop
+from geneface import avatar, checkpoints, held_out, loop
+from geneface.avatar import Avatar
 from geneface.checkpoints import Checkpoint, Tensors
 from geneface.dataset import REPORT, Dataset, write_json
 from geneface.devices import device_named
@@ -27,6 +28,7 @@ from steps.progress import Reporter
 
 CHECKPOINTS = "checkpoints"
 WORK = "work"
+SAMPLES = "samples"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
         reporter.message(fallback, level="warning")
     training = _Training(dataset, options, kind, settings, device, features, plan, out, resumed, reporter)
     report = {**training.run(), "fallbacks": [fallback] if fallback else []}
+    reporter.progress("held-out scores", 0, 1)
+    report["held_out"] = held_out.scores(training.avatar(), options.seed)
+    reporter.progress("held-out scores", 1, 1)
     write_json(out / REPORT, report)
     described = {"name": kind.name, "dims": training.dims}
     avatar.save(out, dataset, training.person, training.motion, described, training.done, plan)
@@ -106,6 +111,11 @@ class _Training:
             "torch": torch.__version__, **self.reports,
         }  # fmt: skip
 
+    def avatar(self) -> Avatar:
+        """What was trained."""
+        renderer = self.kind.load(self.dims, self.done, self.person, self.device)
+        return Avatar(self.dataset, self.person, self.motion.requires_grad_(False), renderer, {})
+
     def _train_motion(self) -> None:
         name = MotionTrainer.name
         shipped = prior.path_of(self.features.name)
@@ -140,7 +150,7 @@ class _Training:
 
     def _trained(self, trainer: MotionTrainer | Trained, groups: dict[str, Tensors]) -> dict[str, Any]:
         state = {"plan": self.plan, "reports": self.reports}
-        place = loop.Place(self.out / CHECKPOINTS, state, groups)
+        place = loop.Place(self.out / CHECKPOINTS, state, groups, self.out / WORK / SAMPLES)
         report = loop.train(trainer, place, self.reporter, self.options.seed, self.resumed)
         return {**report, **trainer.conclude()}
 

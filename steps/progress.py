@@ -84,6 +84,11 @@ class Reporter:
         if not self._bar:
             self._line("info", checkpoint=folder)
 
+    def sample(self, picture: str) -> None:
+        """Says that `picture` (a PNG) now shows how far a training is."""
+        if not self._bar:
+            self._line("info", sample=picture)
+
     def failure(self, code: str, message: str) -> None:
         """The last words."""
         if self._bar:

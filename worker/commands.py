@@ -80,7 +80,7 @@ def _preprocess(claim: Claim, work: Path, _device: str | None) -> Plan:
 
 def _train(claim: Claim, work: Path, device: str | None) -> Plan:
     data, model = work / "dataset", work / "model"
-    options = *_options(claim, "profile", "epochs", "seed"), *_given("device", device)
+    options = *_options(claim, "profile", "epochs", "renderer", "seed"), *_given("device", device)
     argv = ("-m", "geneface", "train", "--data", str(data), "--out", str(model), *options)
     files = {"report.json": model / "report.json"}
     publication = Publication("result", files=files, folders={"model/": model}, outputs={"report": "report.json"})
@@ -91,7 +91,7 @@ def _render(claim: Claim, work: Path, device: str | None) -> Plan:
     audio, video, sheet = work / "inputs/audio", work / "video.mp4", work / "contact_sheet.png"
     argv = (
         "-m", "geneface", "render", "--model", str(work / "model"), "--audio", str(audio), "--out", str(video),
-        "--contact_sheet", str(sheet), *_options(claim, "seed"), *_given("device", device),
+        "--contact_sheet", str(sheet), *_options(claim, "background", "seed"), *_given("device", device),
     )  # fmt: skip
     files = {"video.mp4": video, "contact_sheet.png": sheet, "report.json": work / "video.report.json"}
     outputs = {"video": "video.mp4", "contact_sheet": "contact_sheet.png", "report": "report.json"}

@@ -76,6 +76,9 @@ class MotionTrainer:
         start = len(self.speech.coefficients) - self.held
         return float(np.square(self._posted()[start:] - self.speech.coefficients[start:]).mean())
 
+    def sample(self) -> None:
+        """Nothing to see."""
+
     def conclude(self) -> dict[str, Any]:
         """Sets trust and gain from the held end of the training part; returns what a report says about it."""
         start = len(self.speech.coefficients) - self.held

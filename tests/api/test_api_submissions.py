@@ -28,6 +28,7 @@ def test_training(platform: Any, running: Any, monkeypatch: pytest.MonkeyPatch) 
         "video": {"asset": asset},
         "epochs": 3,
         "gpu": "h200",
+        "renderer": "nerf",
         "seed": 7,
         "consent": CONSENT,
     }
@@ -40,7 +41,7 @@ def test_training(platform: Any, running: Any, monkeypatch: pytest.MonkeyPatch) 
     assert seen["waiting_reason"] == f"place {seen['place']} in the queue"
     spec = row(running, made["id"]).spec
     assert spec["steps"] == ["preprocess", "train"]
-    assert (spec["epochs"], spec["profile"], spec["gpu"], spec["seed"]) == (3, "gpu", "h200", 7)
+    assert (spec["epochs"], spec["profile"], spec["gpu"], spec["renderer"], spec["seed"]) == (3, "gpu", "h200", "nerf", 7)
     (video,) = spec["inputs"]
     assert video["name"] == "inputs/video" and video["key"] == f"assets/{asset}/file" and len(video["sha256"]) == 64
     assert row(running, made["id"]).uses == [f"asset:{asset}", f"video:{video['sha256']}"]
@@ -136,6 +137,7 @@ REFUSED = [
     ("trainings", {**TRAINING, "epochs": "5"}, 422, "epochs_invalid"),
     ("trainings", {**TRAINING, "epochs": 5, "profile": "cpu"}, 422, "field_invalid"),
     ("trainings", {**TRAINING, "profile": "fast"}, 422, "field_invalid"),
+    ("trainings", {**TRAINING, "renderer": "paint"}, 422, "field_invalid"),
     ("trainings", {**TRAINING, "avatar": "Ann Lee"}, 422, "name_invalid"),
     ("trainings", {**TRAINING, "avatar": "-ann"}, 422, "name_invalid"),
     ("trainings", {**TRAINING, "avatar": "a" * 64}, 422, "name_invalid"),
@@ -152,6 +154,7 @@ REFUSED = [
     ("renderings", {"avatar": "ann", "text": "Hello", "voice": "eve"}, 422, "text_not_supported"),
     ("renderings", {"avatar": "ann"}, 422, "field_invalid"),
     ("renderings", {**RENDERING, "version": 0}, 422, "field_invalid"),
+    ("renderings", {**RENDERING, "background": "blue"}, 422, "field_invalid"),
     ("evaluations", {}, 422, "field_invalid"),
     ("evaluations", {"avatar": "ann", "ground_truth": {"asset": NOBODY}}, 422, "field_invalid"),
     ("evaluations", {"ground_truth": {"asset": NOBODY}, "predictions": []}, 422, "field_invalid"),

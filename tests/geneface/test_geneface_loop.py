@@ -1,5 +1,7 @@
 import io
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 
 from geneface import checkpoints, loop
 from geneface.checkpoints import Checkpoint
+from media.png import read_png
 from steps.errors import InputError, StoppedError, TryAgainError
 from steps.progress import Reporter
 
@@ -38,6 +41,9 @@ class Toy:
 
     def validate(self):
         return next(self.scores, None)
+
+    def sample(self):
+        return np.full((4, 6, 3), self.seen, np.uint8)
 
     def conclude(self):
         return {}
@@ -119,6 +125,15 @@ def test_the_best_weights_are_kept_also_over_a_restart(tmp_path, monkeypatch):
     going_on.scores = iter([0.7, 0.8, 0.6])
     again = loop.train(going_on, place(tmp_path / "c"), Reporter(), 5, checkpoints.newest(tmp_path / "c", ("toy",)))
     assert torch.equal(weights(going_on), weights(whole)) and again["best_step"] == report["best_step"]
+
+
+def test_pictures_show_how_far_a_training_is(tmp_path):
+    lines, folder = io.StringIO(), tmp_path / "samples"
+    loop.train(Toy(), loop.Place(tmp_path, {}, {}, folder), Reporter(lines), 5)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"toy-{step:07d}.png" for step in (18, 20, 23, 25, 28, 30)]
+    assert read_png(folder / names[0])[0, 0].tolist() == [18, 18, 18]
+    assert [Path(line["sample"]).name for line in map(json.loads, lines.getvalue().splitlines()) if "sample" in line] == names
 
 
 def test_memory_that_runs_out_is_answered_once(tmp_path):

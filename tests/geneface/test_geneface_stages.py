@@ -42,6 +42,9 @@ def test_a_model_is_whole_and_alone(model, data):
     report = json.loads((model / "report.json").read_text())
     assert report["audio_features"] == "mel" and report["frames_trained"] == 200 and report["frames_held_out"] == 20
     assert report["plane"]["steps"] == 40 and report["fallbacks"] == []
+    held_out = report["held_out"]
+    assert held_out["frames"] == 20 and held_out["mouth_psnr"] > held_out["constant_mouth_psnr"] > 10
+    assert -1 <= held_out["aperture_r"] <= 1 and held_out["aperture_amplitude"] > 0
 
 
 def test_training_again_changes_nothing(model, data, tiny):

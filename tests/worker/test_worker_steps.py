@@ -11,7 +11,7 @@ DATASET = {"dataset/dataset.json": b"{}", "dataset/frames.mp4": b"frames" * 100}
 
 
 def test_training(platforms, start):
-    platform = platforms(inputs={"inputs/video": VIDEO}, spec={"profile": "quick", "epochs": 3})
+    platform = platforms(inputs={"inputs/video": VIDEO}, spec={"profile": "quick", "epochs": 3, "renderer": "gs"})
     first = start(platform, "preprocess")
     assert first.wait() == 0
     (dataset,) = platform.seen("dataset")
@@ -33,7 +33,7 @@ def test_training(platforms, start):
     assert result["result"] == {"outputs": {"report": "report.json"}, "scores": None}
     assert platform.seen("checkpoint")
     argv = next(line["argv"] for line in platform.lines if "argv" in line)
-    assert argv[argv.index("--profile") :] == ["--profile", "quick", "--epochs", "3", "--device", "cpu"]
+    assert argv[argv.index("--profile") :] == ["--profile", "quick", "--epochs", "3", "--renderer", "gs", "--device", "cpu"]
     reports = [report for report in platform.reports if report["stage"] == "train motion"]
     assert 0 < reports[-1]["metrics"]["loss"] < 1 and set(reports[-1]["metrics"]) == {"loss"}
     assert reports[-2]["eta_seconds"] >= 0

@@ -83,6 +83,9 @@ class SyncTrainer:
     def validate(self) -> None:
         """No frames are kept from this training: its weights are those of the last step."""
 
+    def sample(self) -> None:
+        """Nothing to see."""
+
     def conclude(self) -> dict[str, Any]:
         """Share of true and false pairs told apart on fresh stretches."""
         rng = np.random.default_rng(1)
@@ -116,6 +119,9 @@ class GenericTrainer:
 
     def validate(self) -> None:
         """No frames are kept from this training: its weights are those of the last step."""
+
+    def sample(self) -> None:
+        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """Correlation of the first coefficients with the truth for speakers that were not trained on."""

@@ -71,6 +71,9 @@ class GsTrainer:
     def validate(self) -> None:
         """No frames are kept from this training: its weights are those of the last step."""
 
+    def sample(self) -> None:
+        """Nothing to see."""
+
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""
         blend = "gsplat" if self.device.type == "cuda" and with_gsplat() else "torch"

@@ -90,6 +90,9 @@ class HeadTrainer:
     def validate(self) -> None:
         """No frames are kept from this training: its weights are those of the last step."""
 
+    def sample(self) -> None:
+        """Nothing to see."""
+
     def conclude(self) -> dict[str, Any]:
         """What a report says about the head."""
         return {
@@ -158,6 +161,9 @@ class TorsoTrainer:
 
     def validate(self) -> None:
         """No frames are kept from this training: its weights are those of the last step."""
+
+    def sample(self) -> None:
+        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the torso."""

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from geneface.devices import autocast, compiled
 from geneface.face.geometry import Array
-from geneface.face.region import depth, grid, visible_mask
+from geneface.face.region import depth, grid, pasted_share, visible_mask
 from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.plane.heat import heat_maps
@@ -78,11 +79,26 @@ class PlaneTrainer:
         parts = np.array_split(chosen, -(-len(chosen) // self.batch))
         return float(np.mean([float(self._loss(part, disturbance=0.0)) for part in parts]))
 
+    def sample(self) -> NDArray[np.uint8] | None:
+        """Six kept regions, and under them what is drawn of them."""
+        if not len(self.kept):
+            return None
+        chosen = self.kept[np.linspace(0, len(self.kept) - 1, 6).astype(int)]
+        truth, drawn = self._drawn(chosen, disturbance=0.0)
+        pasted = truth + pasted_share(truth.shape[-1]).to(self.device) * (drawn.float().clamp(0, 1) - truth)
+        rows = [torch.cat(list(part), 2).permute(1, 2, 0) for part in (truth, pasted)]
+        return torch.cat(rows).mul(255).round().byte().cpu().numpy()
+
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""
         return {"size": self.model.dims.size, "frames": len(self.known), "frames_kept_to_validate": len(self.kept)}
 
     def _loss(self, chosen: np.ndarray, disturbance: float) -> Tensor:
+        truth, drawn = self._drawn(chosen, disturbance)
+        return picture_loss(drawn.float(), truth, self.weight)
+
+    def _drawn(self, chosen: np.ndarray, disturbance: float) -> tuple[Tensor, Tensor]:
+        """The true and the drawn regions [B, 3, size, size] of these frames, 0-1."""
         truth = torch.from_numpy(self.seen.regions[chosen]).to(self.device).float() / 255
         points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.seen.points, self.seen.motion))
         with autocast(self.device):
@@ -91,7 +107,7 @@ class PlaneTrainer:
                 heat_maps(points + disturbance * POINT_NOISE * torch.randn_like(points), self.coordinates),
                 motion + disturbance * MOTION_NOISE * torch.randn_like(motion),
             )
-        return picture_loss(drawn.float(), truth, self.weight)
+        return truth, drawn
 
 
 def pixel_weight(points: Array, size: int) -> Tensor:

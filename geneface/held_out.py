@@ -1,0 +1,81 @@
+"""What a finished training is worth on the held-out tail, for its report: the mouth's picture under true motion, and the motion
+that the sound alone gives. `python -m eval` scores finished films; these figures need no landmark library.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from geneface.avatar import Avatar
+from geneface.face.geometry import Array
+from geneface.face.person import aperture, pose_free
+from geneface.motion import driving
+from geneface.renderers import Views
+from geneface.renderers.compose import SOURCE, Background, Composer
+from media import video
+from media.clock import FPS, SAMPLE_RATE
+from media.mouth import mouth_squares
+
+FRAMES = 48
+"""Of the tail whose pictures are scored, evenly spread."""
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+
+
+def scores(loaded: Avatar, seed: int) -> dict[str, float | int]:
+    """Mouth region PSNR in dB under true motion and of a constant mouth; r and amplitude of the aperture, r of the mouth's width
+    and LMD-motion over that of a frozen mouth, of the motion predicted from the held-out sound (yardstick's definitions).
+    """
+    data, person = loaded.dataset, loaded.person
+    tail = slice(data.trained, len(data))
+    if tail.stop - tail.start < 2:
+        return {"frames": tail.stop - tail.start}
+    sound = data.sound()[tail.start * SAMPLES_PER_FRAME : tail.stop * SAMPLES_PER_FRAME]
+    pose, motion = pose_free(data.points, person.shape)
+    found = person.motion(driving.predicted(loaded, sound, seed)[0][: tail.stop - tail.start])
+    truth, lips, true_lips = motion[tail], _lips(found), _lips(motion[tail])
+    gap, true_gap = aperture(found), aperture(truth)
+    views = Views(pose.smoothed()[tail], person.lower(truth), data.eyes[tail])
+    still = Views(views.pose, np.zeros_like(views.lower), views.eyes)
+    figures = {
+        "mouth_psnr": _psnr(loaded, views), "constant_mouth_psnr": _psnr(loaded, still), "aperture_r": _r(gap, true_gap),
+        "aperture_amplitude": gap.std() / true_gap.std(), "width_r": _r(_width(found), _width(truth)),
+        "lmd_over_frozen": np.linalg.norm(lips - true_lips, axis=-1).mean() / np.linalg.norm(true_lips, axis=-1).mean(),
+    }  # fmt: skip
+    return {"frames": len(truth), **{name: round(float(value), 3) for name, value in figures.items()}}
+
+
+def _psnr(loaded: Avatar, views: Views) -> float:
+    """Mean over frames of the mouth region's PSNR, pasted back."""
+    data = loaded.dataset
+    chosen = np.unique(np.linspace(0, len(views) - 1, FRAMES).astype(int))
+    composer = Composer.of(loaded.renderer, Background.named(SOURCE, data), data, loaded.person.shape)
+    squares = mouth_squares(data.points[data.trained :])
+    found = []
+    for index, frame in _frames(loaded, chosen):
+        drawn = composer(views[index : index + 1], frame[None], None)[0]
+        left, top, side, _ = (round(value) for value in squares[index])
+        rows, columns = slice(max(0, top), top + side), slice(max(0, left), left + side)
+        error = np.square(drawn[rows, columns].astype(np.float64) - frame[rows, columns]).mean()
+        found.append(10 * np.log10(255**2 / max(error, 1e-3)))
+    return float(np.mean(found))
+
+
+def _frames(loaded: Avatar, chosen: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The chosen frames of the tail with their numbers in it."""
+    data = loaded.dataset
+    wanted = set(chosen.tolist())
+    pictures = video.frames(data.frames, start=data.trained / FPS, seconds=(len(data) - data.trained) / FPS)
+    return ((index, frame) for index, frame in enumerate(pictures) if index in wanted)
+
+
+def _r(first: Array, second: Array) -> float:
+    return float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))
+
+
+def _width(motion: Array) -> Array:
+    return np.linalg.norm(motion[:, 48] - motion[:, 54], axis=-1)
+
+
+def _lips(motion: Array) -> Array:
+    lips = motion[:, 48:68, :2]
+    return lips - lips.mean(0)
