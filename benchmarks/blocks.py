@@ -17,7 +17,7 @@ import torch
 from geneface import loop
 from geneface.dataset import Dataset
 from geneface.face.geometry import Array
-from geneface.face.person import COMPONENTS, Person, aperture, pose_free
+from geneface.face.person import COMPONENTS, Person, aperture, lip_motion, mouth_width, pose_free
 from geneface.motion import ridge
 from geneface.motion.generic import prior
 from geneface.motion.model import MotionDims
@@ -25,10 +25,9 @@ from geneface.motion.postnet import guard
 from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import PROFILES
 from geneface.sound.features import AudioFeatures, features_named
-from media.clock import FPS, SAMPLE_RATE
+from media.clock import SAMPLES_PER_FRAME
 
 BLOCKS, MARGIN = 11, 12
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 Predictor = Callable[[Person, Array, Array, Array], Array]
 """(person, audio features [2T, dim] and normalised lower face [T, 111] of the known frames, sound of the held ones) to the
 normalised lower face of the held ones.
@@ -136,22 +135,16 @@ def _scored(truths: list[Array], founds: list[Array]) -> Score:
         float(np.mean([_r(aperture(a), aperture(b)) for a, b in zip(founds, truths, strict=True)])),
         float(gap.std() / true_gap.std()),
         max(shifted, key=shifted.__getitem__),
-        _r(_width(found), _width(truth)),
-        float(np.linalg.norm(_lips(found) - _lips(truth), axis=-1).mean() / np.linalg.norm(_lips(truth), axis=-1).mean()),
+        _r(mouth_width(found), mouth_width(truth)),
+        float(
+            np.linalg.norm(lip_motion(found) - lip_motion(truth), axis=-1).mean()
+            / np.linalg.norm(lip_motion(truth), axis=-1).mean()
+        ),
     )
 
 
 def _r(a: Array, b: Array) -> float:
     return float(np.corrcoef(a, b)[0, 1])
-
-
-def _width(motion: Array) -> Array:
-    return np.linalg.norm(motion[:, 48] - motion[:, 54], axis=-1)
-
-
-def _lips(motion: Array) -> Array:
-    lips = motion[:, 48:68, :2]
-    return lips - lips.mean(0)
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geneface.face.geometry import Array
-from media import audio
+from media import audio, pictures
+from media.clock import SAMPLES_PER_FRAME
 from media.files import written
-from media.png import read_png
 from steps.errors import InputError
 
 FRAMES, SOUND, LANDMARKS, ACCOUNT = "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json"
@@ -75,11 +75,12 @@ class Dataset:
 
     def plate(self) -> NDArray[np.uint8]:
         """The background without the person, uint8 [size, size, 3]."""
-        return read_png(self.folder / PLATE)
+        return pictures.read(self.folder / PLATE, self.size, self.size)
 
-    def sound(self) -> Array:
-        """16 kHz mono."""
-        return audio.read(self.folder / SOUND)
+    def sound(self, first: int = 0, last: int | None = None) -> Array:
+        """16 kHz mono, of the frames `first` to `last` - 1 (all)."""
+        last = len(self) if last is None else last
+        return audio.read(self.folder / SOUND)[first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
 
 
 def training_frames(frames: int) -> int:

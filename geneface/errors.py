@@ -1,5 +1,6 @@
 """What can be wrong with a video to train on, beside what `media.errors` says."""
 
+from media.clock import FPS
 from steps.errors import InputError
 
 
@@ -57,5 +58,5 @@ def audio_out_of_sync(name: str, frames: int) -> InputError:
     later = "after" if frames > 0 else "before"
     return InputError(
         "audio_out_of_sync",
-        f"{name}: the sound comes {abs(frames) / 25:.2f} s ({abs(frames)} frames) {later} the lips. Export the video again.",
+        f"{name}: the sound comes {abs(frames) / FPS:.2f} s ({abs(frames)} frames) {later} the lips. Export the video again.",
     )

@@ -8,17 +8,16 @@ import numpy as np
 
 from geneface.avatar import Avatar
 from geneface.face.geometry import Array
-from geneface.face.person import aperture, pose_free
+from geneface.face.person import aperture, lip_motion, mouth_width, pose_free
 from geneface.motion import driving
 from geneface.renderers import Views
 from geneface.renderers.compose import SOURCE, Background, Composer
 from media import video
-from media.clock import FPS, SAMPLE_RATE
+from media.clock import FPS
 from media.mouth import mouth_squares
 
 FRAMES = 48
 """Of the tail whose pictures are scored, evenly spread."""
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 
 
 def scores(loaded: Avatar, seed: int) -> dict[str, float | int]:
@@ -29,16 +28,17 @@ def scores(loaded: Avatar, seed: int) -> dict[str, float | int]:
     tail = slice(data.trained, len(data))
     if tail.stop - tail.start < 2:
         return {"frames": tail.stop - tail.start}
-    sound = data.sound()[tail.start * SAMPLES_PER_FRAME : tail.stop * SAMPLES_PER_FRAME]
+    sound = data.sound(tail.start)
     pose, motion = pose_free(data.points, person.shape)
     found = person.motion(driving.predicted(loaded, sound, seed)[0][: tail.stop - tail.start])
-    truth, lips, true_lips = motion[tail], _lips(found), _lips(motion[tail])
+    truth = motion[tail]
+    lips, true_lips = lip_motion(found), lip_motion(truth)
     gap, true_gap = aperture(found), aperture(truth)
     views = Views(pose.smoothed()[tail], person.lower(truth), data.eyes[tail])
     still = Views(views.pose, np.zeros_like(views.lower), views.eyes)
     figures = {
         "mouth_psnr": _psnr(loaded, views), "constant_mouth_psnr": _psnr(loaded, still), "aperture_r": _r(gap, true_gap),
-        "aperture_amplitude": gap.std() / true_gap.std(), "width_r": _r(_width(found), _width(truth)),
+        "aperture_amplitude": gap.std() / true_gap.std(), "width_r": _r(mouth_width(found), mouth_width(truth)),
         "lmd_over_frozen": np.linalg.norm(lips - true_lips, axis=-1).mean() / np.linalg.norm(true_lips, axis=-1).mean(),
     }  # fmt: skip
     return {"frames": len(truth), **{name: round(float(value), 3) for name, value in figures.items()}}
@@ -70,12 +70,3 @@ def _frames(loaded: Avatar, chosen: np.ndarray) -> Iterator[tuple[int, np.ndarra
 
 def _r(first: Array, second: Array) -> float:
     return float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))
-
-
-def _width(motion: Array) -> Array:
-    return np.linalg.norm(motion[:, 48] - motion[:, 54], axis=-1)
-
-
-def _lips(motion: Array) -> Array:
-    lips = motion[:, 48:68, :2]
-    return lips - lips.mean(0)

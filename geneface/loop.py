@@ -51,12 +51,14 @@ class Trained(Protocol):
         ...
 
     def validate(self) -> float | None:
-        """How far from the truth on frames kept from the training, smaller is better; None where nothing is kept."""
-        ...
+        """How far from the truth on frames kept from the training, smaller is better; None where none are kept: then the last
+        weights are the best.
+        """
+        return None
 
     def sample(self) -> NDArray[np.uint8] | None:
         """A picture [H, W, 3] of what the network does on frames kept from the training; None where there is nothing to see."""
-        ...
+        return None
 
     def conclude(self) -> dict[str, Any]:
         """Called once after the last step; returns what a report says about the network."""

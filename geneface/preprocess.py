@@ -36,7 +36,7 @@ from geneface.sound.offset import Offset
 from geneface.view import View, view_of
 from geneface.watching import Watch
 from media import audio, mesh, video
-from media.clock import FPS, SAMPLE_RATE
+from media.clock import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from media.errors import AudioMissing, VideoMissing
 from media.files import written
 from media.frames import Frame
@@ -199,19 +199,17 @@ def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
 
 def fitted(sound: np.ndarray, first: int, last: int) -> np.ndarray:
     """The samples of frames first to last - 1, silence before the track's begin (first < 0) and after its end."""
-    step = SAMPLE_RATE // FPS
-    samples = np.zeros((last - first) * step, np.float32)
-    piece = sound[max(first, 0) * step : max(last, 0) * step]
-    start = max(-first, 0) * step
+    samples = np.zeros((last - first) * SAMPLES_PER_FRAME, np.float32)
+    piece = sound[max(first, 0) * SAMPLES_PER_FRAME : max(last, 0) * SAMPLES_PER_FRAME]
+    start = max(-first, 0) * SAMPLES_PER_FRAME
     samples[start : start + len(piece)] = piece
     return samples
 
 
 def _has_sound(samples: int, first: int, last: int) -> NDArray[np.bool_]:
     """Which of the frames first to last - 1 of the sound lie within its samples, [T]; a last frame may be cut short."""
-    step = SAMPLE_RATE // FPS
     frames = np.arange(first, last)
-    return (frames >= 0) & (frames * step < samples)
+    return (frames >= 0) & (frames * SAMPLES_PER_FRAME < samples)
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,6 @@ from geneface.devices import device_named
 from geneface.face.geometry import Array
 from geneface.face.person import pose_free
 from geneface.motion import driving
-from geneface.motion.postnet import silent
 from geneface.renderers import Views, base_frames
 from geneface.renderers.compose import SOURCE, Background, Composer
 from media import audio, sheet, video
@@ -32,14 +31,13 @@ from steps.progress import Reporter
 BATCH = 8
 SCORED_CRF = 12
 """Quality of held-out renderings: what is judged is the model, not the coder."""
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 SHOWN_RATE = 48_000
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be drawn: base frame numbers [T], the normalised lower face [t, 111] of one window after the other, and what
-    a report says about it when all is drawn.
+    """What is to be drawn: base frame numbers [T], the normalised lower face [t, 111] of one window after the other (at least T
+    frames), and what a report says about it when all is drawn.
     """
 
     numbers: np.ndarray
@@ -61,10 +59,13 @@ def render_audio(
     sound = audio.read(recording)
     audio.require_sound(recording, sound)
     label = os.environ.get("GENEFACE_VISIBLE_LABEL", "on").lower() not in ("off", "0", "false", "no")
-    with _beginning(recording, preview) as heard:
-        sound = sound if preview is None else sound[: int(preview * SAMPLE_RATE)]
-        scene = _speaking(loaded, sound, seed)
-        return _film(loaded, scene, composer, heard, out, reporter, label=label, crf=None)
+    scene = _speaking(loaded, sound, seed)
+    if preview is None:
+        return _film(loaded, scene, composer, recording, out, reporter, label=label, crf=None)
+    scene = replace(scene, numbers=scene.numbers[: max(1, round(preview * FPS))])
+    heard = audio.read(recording, SHOWN_RATE, seconds=len(scene.numbers) / FPS)
+    with _as_file(heard, SHOWN_RATE) as beginning:
+        return _film(loaded, scene, composer, beginning, out, reporter, label=label, crf=None)
 
 
 def _speaking(loaded: Avatar, sound: Array, seed: int) -> Scene:
@@ -72,7 +73,7 @@ def _speaking(loaded: Avatar, sound: Array, seed: int) -> Scene:
     count, total = frame_count(len(sound)), len(loaded.dataset)
     start = int(np.random.default_rng(seed).integers(0, max(1, total - count)))
     prediction = driving.Prediction(loaded, sound, seed)
-    numbers = base_frames.schedule(total, start, silent(sound, count))
+    numbers = base_frames.schedule(total, start, prediction.guard.shut > 0.5)
     return Scene(numbers, prediction, lambda: {"motion": "predicted", "base_start": start, **prediction.report()})
 
 
@@ -84,7 +85,7 @@ def render_held_out(
     composer = _composer(loaded, background)
     data = loaded.dataset
     numbers = np.arange(data.trained, len(data))
-    sound = data.sound()[data.trained * SAMPLES_PER_FRAME : len(data) * SAMPLES_PER_FRAME]
+    sound = data.sound(data.trained)
     if not len(numbers):
         raise InputError("video_too_short", "the video has no held-out part to render.")
     lower, notes = driving.held_out(loaded, motion, sound, seed)
@@ -92,7 +93,7 @@ def render_held_out(
     _copy(data.frames, numbers, sound, out.with_suffix(".truth.mp4"))
     if motion == "swap":
         driver = np.arange(len(numbers)) + notes["driver_start"]
-        heard = data.sound()[driver[0] * SAMPLES_PER_FRAME : (driver[-1] + 1) * SAMPLES_PER_FRAME]
+        heard = data.sound(driver[0], driver[-1] + 1)
         _copy(data.frames, driver, heard, out.with_suffix(".driver.mp4"))
     with _as_file(sound) as heard:
         return _film(loaded, scene, composer, heard, out, reporter, label=False, crf=SCORED_CRF)
@@ -133,11 +134,13 @@ def drawn(loaded: Avatar, scene: Scene, composer: Composer | None = None) -> Ite
     layers = base_frames.read(data.layers, scene.numbers) if composer.needs_layers else None
     for window in scene.windows:
         numbers = scene.numbers[done : done + len(window)]
-        views = Views(pose[numbers], window, data.eyes[numbers])
+        views = Views(pose[numbers], window[: len(numbers)], data.eyes[numbers])
         for start in range(0, len(views), BATCH):
             part = views[start : start + BATCH]
             yield from composer(part, _taken(frames, len(part)), None if layers is None else _taken(layers, len(part)))
-        done += len(window)
+        done += len(numbers)
+        if done == len(scene.numbers):
+            return
 
 
 def _taken(pictures: Iterator[np.ndarray], count: int) -> np.ndarray:
@@ -160,16 +163,6 @@ def _as_file(samples: Array, rate: int = SAMPLE_RATE) -> Iterator[Path]:
     with TemporaryDirectory(prefix="geneface-") as folder:
         path = Path(folder) / "sound.wav"
         audio.write_wav(path, samples, rate)
-        yield path
-
-
-@contextmanager
-def _beginning(recording: Path, seconds: float | None) -> Iterator[Path]:
-    """The recording's first seconds, or the recording itself."""
-    if seconds is None:
-        yield recording
-        return
-    with _as_file(audio.read(recording, SHOWN_RATE)[: int(seconds * SHOWN_RATE)], SHOWN_RATE) as path:
         yield path
 
 

@@ -22,7 +22,6 @@ from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import FEATURES, Profile
 from geneface.renderers import Material, Renderer, Settings, Views, named
 from geneface.sound.features import AudioFeatures, features_named
-from media.clock import FPS, SAMPLE_RATE
 from steps.errors import InputError
 from steps.progress import Reporter
 
@@ -70,7 +69,7 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
     training = _Training(dataset, options, kind, settings, device, features, plan, out, resumed, reporter)
     report = {**training.run(), "fallbacks": [fallback] if fallback else []}
     reporter.progress("held-out scores", 0, 1)
-    report["held_out"] = held_out.scores(training.avatar(), options.seed)
+    report["held_out"] = held_out.scores(training.trained(), options.seed)
     reporter.progress("held-out scores", 1, 1)
     write_json(out / REPORT, report)
     described = {"name": kind.name, "dims": training.dims}
@@ -111,7 +110,7 @@ class _Training:
             "torch": torch.__version__, **self.reports,
         }  # fmt: skip
 
-    def avatar(self) -> Avatar:
+    def trained(self) -> Avatar:
         """What was trained."""
         renderer = self.kind.load(self.dims, self.done, self.person, self.device)
         return Avatar(self.dataset, self.person, self.motion.requires_grad_(False), renderer, {})
@@ -127,7 +126,7 @@ class _Training:
             self.motion.load_state_dict(self.resumed.groups[name])
             return
         self.reporter.progress("audio features", 0, 1)
-        sound = self.dataset.sound()[: self.dataset.trained * SAMPLE_RATE // FPS]
+        sound = self.dataset.sound(last=self.dataset.trained)
         heard = self.features(sound)[: 2 * self.dataset.trained]
         self.reporter.progress("audio features", 1, 1)
         speech = Speech(heard, self.person.coefficients(self.views.lower))

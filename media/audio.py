@@ -23,12 +23,14 @@ _DEAD = 1e-4
 """Energy of a channel over the other's under which it is dead (40 dB)."""
 
 
-def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArray[np.float32]:
+def read(
+    path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT, seconds: float | None = None
+) -> NDArray[np.float32]:  # fmt: skip
     """The first sound track as float32 [N] in −1…1: mono (mean of the channels; of a pair of which one is dead, the other), at
     `rate`, on the container's clock.
 
     Sample 0 is at the container's time 0: a track that starts late is padded, gaps and a short end are filled with silence, so
-    that N / `rate` is the track's length.
+    that N / `rate` is the track's length, or `seconds`, when only so much of it is wanted.
 
     Raises:
         MediaError: what `probe` raises, and `audio_missing`, `audio_empty`, `media_truncated` when the sound stops well before
@@ -38,15 +40,16 @@ def read(path: Path, rate: int = SAMPLE_RATE, limits: Limits = DEFAULT) -> NDArr
     info = probe(path, limits)
     if info.audio is None:
         raise AudioMissing(path.name)
+    wanted = limits.max_seconds if seconds is None else seconds
     arguments = [
-        *ffmpeg.source(path, limits, ["-t", str(limits.max_seconds)]), "-loglevel", "error", "-map", f"0:{info.audio.index}",
+        *ffmpeg.source(path, limits, ["-t", str(wanted)]), "-loglevel", "error", "-map", f"0:{info.audio.index}",
         "-af", f"{_living(path, info.audio, limits)}{on_clock(rate)}:ochl=mono:rematrix_maxval=1", "-f", "f32le", "-",
     ]  # fmt: skip
     try:
         data = b"".join(ffmpeg.chunks(arguments, 1 << 18, stall_seconds=limits.stall_seconds))
     except (ffmpeg.FfmpegError, ffmpeg.StalledError) as error:
         raise UnsupportedMedia(path.name, reason=error.reason) from None
-    count = round(info.audio.seconds * rate)
+    count = round(min(info.audio.seconds, wanted) * rate)
     samples = np.frombuffer(data, np.float32)[:count]  # a codec's last block is padded
     if not len(samples):
         raise AudioEmpty(path.name)

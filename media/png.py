@@ -1,4 +1,4 @@
-"""PNG pictures, written and read again in numpy and zlib alone."""
+"""PNG pictures, written in numpy and zlib alone; `media.pictures` reads them."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from media.files import written
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UP = 2
-"""The filter that this module writes: every row less the one above."""
+"""PNG's filter of every row less the one above."""
 
 
 def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
@@ -24,33 +24,6 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
     body = zlib.compress(lines.tobytes(), 6)
     with written(Path(path)) as partial:
         partial.write_bytes(_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b""))
-
-
-def read_png(path: Path) -> NDArray[np.uint8]:
-    """Reads what `write_png` wrote: uint8 [H, W, 3], RGB.
-
-    Raises:
-        ValueError: not such a file, or not all of it.
-    """
-    data = Path(path).read_bytes()
-    if not data.startswith(_SIGNATURE):
-        raise ValueError(f"{path} is no PNG")
-    chunks, at = {}, len(_SIGNATURE)
-    while at + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[at : at + 8])
-        chunks[kind] = data[at + 8 : at + 8 + length]
-        at += 12 + length
-    if len(chunks.get(b"IHDR", b"")) != 13 or b"IDAT" not in chunks or b"IEND" not in chunks:
-        raise ValueError(f"{path} is not a whole PNG")
-    width, height, *kind = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    try:
-        lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8)
-    except zlib.error as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if kind != [8, 2, 0, 0, 0] or lines.size != height * (width * 3 + 1) or (lines[:: width * 3 + 1] != _UP).any():
-        raise ValueError(f"{path} is a PNG of another kind than is written here")
-    rows = np.cumsum(lines.reshape(height, -1)[:, 1:], axis=0, dtype=np.uint8)
-    return rows.reshape(height, width, 3)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -40,6 +40,17 @@ def aperture(motion: Array) -> Array:
     return np.mean(gaps, axis=0).astype(np.float32)
 
 
+def mouth_width(motion: Array) -> Array:
+    """Distance of the mouth's corners [T] of motion [T, 68, 3], in face units."""
+    return np.linalg.norm(motion[:, 48] - motion[:, 54], axis=-1)
+
+
+def lip_motion(motion: Array) -> Array:
+    """Lip points [T, 20, 2] of motion [T, 68, 3] less their own mean: what LMD-motion compares."""
+    lips = motion[:, 48:68, :2]
+    return lips - lips.mean(0)
+
+
 @dataclass(frozen=True)
 class Person:
     """Statistics of the training part of one video; all arrays float32."""

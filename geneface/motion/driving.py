@@ -12,14 +12,13 @@ from geneface.face.person import aperture, pose_free
 from geneface.motion.generic.model import STRIDE
 from geneface.motion.postnet import Guard
 from geneface.sound.features import features_named
-from media.clock import FPS, SAMPLE_RATE, frame_count
+from media.clock import SAMPLES_PER_FRAME, frame_count
 from steps.errors import InputError
 
 TEMPERATURE = 0.2
 """Spread of the latent drawn from the flow prior, as in GeneFace++."""
 FIRST, LATER, CONTEXT = 100, 500, 100
 """Frames of the first window and of those after it, and what each hears on either side: more than the networks reach."""
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 CANDIDATES = 12
 """Stretches of the training part that the swap control chooses among."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from geneface.face.geometry import Array
 from geneface.face.person import Person, aperture
+from geneface.loop import Trained
 from geneface.motion import ridge
 from geneface.motion.generic.model import Generic
 from geneface.motion.model import CONTEXT, AudioToMotion, MotionDims
@@ -37,7 +38,7 @@ class Speech:
     coefficients: Array
 
 
-class MotionTrainer:
+class MotionTrainer(Trained):
     """`loop.Trained` for one person's audio-to-motion."""
 
     name = "motion"
@@ -75,9 +76,6 @@ class MotionTrainer:
         """Squared error of the post-net on the held end."""
         start = len(self.speech.coefficients) - self.held
         return float(np.square(self._posted()[start:] - self.speech.coefficients[start:]).mean())
-
-    def sample(self) -> None:
-        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """Sets trust and gain from the held end of the training part; returns what a report says about it."""

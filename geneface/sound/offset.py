@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geneface.face.geometry import Array
 from geneface.sound.features import BANDS, log_mel
 from media import mouth
-from media.clock import FPS, SAMPLE_RATE
+from media.clock import FPS, SAMPLES_PER_FRAME
 
 REACH = 25
 """Frames to either side that are looked at."""
@@ -23,7 +23,6 @@ LONGEST = 180 * FPS
 SHORTEST = 6 * FPS
 LEAST, MOST = 2.0, 15.0
 """Frames: what is less stays as it is, what is more is refused."""
-_STEP = SAMPLE_RATE // FPS
 _GROUP = 4
 _RIDGE = 30.0
 _FOLDS = 5
@@ -53,13 +52,15 @@ def measure(front: Array, sound: Array, good: NDArray[np.bool_]) -> Offset | Non
 
     Only frames of `good` [T] count. None when there are fewer than 8 s of them.
     """
-    count = min(len(front), len(sound) // _STEP)
+    count = min(len(front), len(sound) // SAMPLES_PER_FRAME)
     start = max(0, (count - LONGEST) // 2)
     part = slice(start, min(count, start + LONGEST))
     if int(good[part].sum()) < SHORTEST + 2 * REACH:
         return None
     lips = _standard(_lips(front[part]), good[part])
-    heard = _standard(_heard(sound[part.start * _STEP : part.stop * _STEP]), np.ones(part.stop - part.start, bool))
+    heard = _standard(
+        _heard(sound[part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]), np.ones(part.stop - part.start, bool)
+    )
     heights = np.array([_agreement(lips, heard, good[part], shift) for shift in range(-REACH, REACH + 1)])
     return judged(heights)
 

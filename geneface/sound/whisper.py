@@ -105,7 +105,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv1d(dims.state, dims.state, 3, stride=2, padding=1)
         self.register_buffer("positional_embedding", torch.zeros(dims.context, dims.state))
         self.blocks = nn.ModuleList(Block(dims.state) for _ in range(dims.layers))
-        self.ln_post = nn.LayerNorm(dims.state)
+        self.ln_post = nn.LayerNorm(dims.state)  # in the file; what comes after it is not used here
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel [B, bands, 2 * T] (T at most `context`) to what each block after the first leaves, [blocks - 1, B, T, state]."""

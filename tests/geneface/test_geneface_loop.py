@@ -9,7 +9,7 @@ import torch
 
 from geneface import checkpoints, loop
 from geneface.checkpoints import Checkpoint
-from media.png import read_png
+from media import pictures
 from steps.errors import InputError, StoppedError, TryAgainError
 from steps.progress import Reporter
 
@@ -132,7 +132,7 @@ def test_pictures_show_how_far_a_training_is(tmp_path):
     loop.train(Toy(), loop.Place(tmp_path, {}, {}, folder), Reporter(lines), 5)
     names = sorted(path.name for path in folder.iterdir())
     assert names == [f"toy-{step:07d}.png" for step in (18, 20, 23, 25, 28, 30)]
-    assert read_png(folder / names[0])[0, 0].tolist() == [18, 18, 18]
+    assert pictures.read(folder / names[0], 6, 4)[0, 0].tolist() == [18, 18, 18]
     assert [Path(line["sample"]).name for line in map(json.loads, lines.getvalue().splitlines()) if "sample" in line] == names
 
 

@@ -292,11 +292,17 @@ def test_windows_join_without_a_seam(model):
 
 
 def test_a_preview_is_the_beginning(model, tmp_path):
+    """Of the whole rendering: motion and head are the same."""
     audio.write_wav(tmp_path / "a.wav", sound(signal(150, seed=7)))
     words = ["render", "--model", model, "--audio", tmp_path / "a.wav", "--device", "cpu"]
-    assert main([str(word) for word in [*words, "--out", tmp_path / "p.mp4", "--preview", "2s"]]) == 0
-    info = probe(tmp_path / "p.mp4")
+    for name, more in (("whole", []), ("preview", ["--preview", "2s"])):
+        assert main([str(word) for word in [*words, "--out", tmp_path / f"{name}.mp4", *more]]) == 0
+    info = probe(tmp_path / "preview.mp4")
     assert info.video.frames == 50 and info.audio is not None and abs(info.audio.seconds - 2) < 0.1
+    whole, preview = (np.stack(list(video.frames(tmp_path / f"{n}.mp4", seconds=2))).astype(int) for n in ("whole", "preview"))
+    assert np.abs(whole - preview).mean() < 1
+    heard, beginning = (audio.read(tmp_path / f"{name}.mp4")[:30_000] for name in ("whole", "preview"))
+    assert np.corrcoef(heard, beginning)[0, 1] > 0.99
 
 
 def test_avatars_and_recordings_in_one_process_do_not_mix(model, data, tmp_path, tiny):

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from geneface import checkpoints, loop
 from geneface.dataset import SOUND, write_json
-from geneface.face.geometry import Array
 from geneface.loop import Place
 from geneface.motion.generic.corpus import COMPONENTS, Basis, read
 from geneface.motion.generic.model import Generic, GenericDims
@@ -52,12 +51,6 @@ def load(path: Path) -> Generic:
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError("prior_invalid", f"{path} is not a prior: {error}") from error
     return model.eval().requires_grad_(False)
-
-
-@torch.inference_mode()
-def motion(model: Generic, heard: Array) -> Array:
-    """Audio features [2T, dim] to generic coefficients [T, K]: the prior's mode."""
-    return model(torch.from_numpy(np.ascontiguousarray(heard))[None])[0].numpy()
 
 
 def train(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from geneface.face.geometry import Array
+from geneface.loop import Trained
 from geneface.motion.generic.corpus import Basis, Speaker
 from geneface.motion.generic.model import Generic, GenericDims
 from geneface.motion.generic.sync import SyncExpert
@@ -65,7 +66,7 @@ class Pairs:
         return self.motion[who][start : start + frames]
 
 
-class SyncTrainer:
+class SyncTrainer(Trained):
     """`loop.Trained` for the sync expert."""
 
     name = "sync"
@@ -80,12 +81,6 @@ class SyncTrainer:
         """Cross-entropy of true and false pairs."""
         return self.model.loss(*(torch.from_numpy(part).to(self.device) for part in self.pairs.draw(rng, self.batch)))
 
-    def validate(self) -> None:
-        """No frames are kept from this training: its weights are those of the last step."""
-
-    def sample(self) -> None:
-        """Nothing to see."""
-
     def conclude(self) -> dict[str, Any]:
         """Share of true and false pairs told apart on fresh stretches."""
         rng = np.random.default_rng(1)
@@ -95,7 +90,7 @@ class SyncTrainer:
         return {"told_apart": round(float((true > false).float().mean()), 3)}
 
 
-class GenericTrainer:
+class GenericTrainer(Trained):
     """`loop.Trained` for the generic model; `expert` judges its motion and is not trained any more."""
 
     name = "generic"
@@ -116,12 +111,6 @@ class GenericTrainer:
         whole, predicted, kl = self.model.training_terms(audio, truth)
         sync = -torch.log(self.expert.agreement(audio, predicted)).mean()
         return _distance(whole, truth) + PRIOR * _distance(predicted, truth) + KL * kl + SYNC * sync
-
-    def validate(self) -> None:
-        """No frames are kept from this training: its weights are those of the last step."""
-
-    def sample(self) -> None:
-        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """Correlation of the first coefficients with the truth for speakers that were not trained on."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geneface.face.person import Person
+from geneface.loop import Trained
 from geneface.renderers import Settings, Views
 from geneface.renderers.gs.blend import blended, with_gsplat
 from geneface.renderers.gs.model import Gaussians, Sight
@@ -34,7 +35,7 @@ class GsSettings(Settings):
     torso: int = 1500
 
 
-class GsTrainer:
+class GsTrainer(Trained):
     """`loop.Trained` for the renderer."""
 
     name = "gs"
@@ -67,12 +68,6 @@ class GsTrainer:
         loss = ((shown - truth).abs() * weight).mean() + STRUCTURE * ((1 - ssim_map(shown, truth)) * weight).mean()
         away = self.model.offset[: self.model.dims.face].square().mean()
         return loss + SHARE * (alpha - share).square().mean() + STAY * away
-
-    def validate(self) -> None:
-        """No frames are kept from this training: its weights are those of the last step."""
-
-    def sample(self) -> None:
-        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the renderer."""

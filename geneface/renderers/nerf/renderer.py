@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from geneface.checkpoints import Tensors
+from geneface.devices import autocast
 from geneface.face.person import Person
 from geneface.loop import Trained
 from geneface.renderers import Layer, Material, Settings, Views
@@ -77,7 +78,7 @@ class NerfRenderer:
         place = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).view(-1, 2).repeat(count, 1)
         frame = torch.arange(count, device=self.device).repeat_interleave(size * size)
         poses = torch.from_numpy(pose_vector(views.pose, side)).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device):
             code = self.head.field.code(*(torch.from_numpy(a).to(self.device) for a in (views.lower, views.eyes)))
             cameras = Cameras.of(views.pose, self.device)
             head, covered = self.head.see(cameras, frame, place * side - 0.5, code)

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from geneface.devices import autocast
 from geneface.face.person import Person
+from geneface.loop import Trained
 from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.nerf.fused import way
@@ -44,7 +46,7 @@ class NerfSettings(Settings):
     cells: int = 64
 
 
-class HeadTrainer:
+class HeadTrainer(Trained):
     """`loop.Trained` for the head; what is not head is replaced by random colours, so that the field stays empty there."""
 
     name = "nerf_head"
@@ -71,7 +73,7 @@ class HeadTrainer:
             model.occupancy.refresh(model.field, model.field.code(*shooting.motion(frames)), LOOKS[self.device.type])
         model.updates += 1
         batch = self._patch(rng) if patch else self._spread(rng)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device):
             code = model.field.code(*shooting.motion(batch.chosen))
             cameras = shooting.cameras_of(batch.chosen)
             drawn = model.draw(cameras, batch.frame, shooting.pixels(batch.index), code, jitter=True)
@@ -86,12 +88,6 @@ class HeadTrainer:
             pictures = (a.view(1, side, side, 3).permute(0, 3, 1, 2) for a in (shown, truth))
             loss = loss + STRUCTURE * picture_loss(*pictures, torch.ones(1, 1, side, side, device=self.device))
         return loss
-
-    def validate(self) -> None:
-        """No frames are kept from this training: its weights are those of the last step."""
-
-    def sample(self) -> None:
-        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the head."""
@@ -119,7 +115,7 @@ class HeadTrainer:
         return self.shooting.batch(chosen, (rows * size + columns).reshape(1, -1))
 
 
-class TorsoTrainer:
+class TorsoTrainer(Trained):
     """`loop.Trained` for the torso, under the finished head."""
 
     name = "nerf_torso"
@@ -144,7 +140,7 @@ class TorsoTrainer:
         batch = shooting.batch(chosen, index)
         on_plate = rng.random() < 0.5
         motion = shooting.motion(chosen)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device):
             pixels = shooting.pixels(batch.index)
             with torch.no_grad():
                 code = self.head.field.code(*motion)
@@ -158,12 +154,6 @@ class TorsoTrainer:
         shown = head + left * (alpha[:, None] * colour + (1 - alpha[:, None]) * ground)
         seen = (covered + left[:, 0] * alpha - person[:, 0]).square().mean()
         return (shown - truth).square().mean() + SHARE * seen + ENTROPY * entropy(alpha)
-
-    def validate(self) -> None:
-        """No frames are kept from this training: its weights are those of the last step."""
-
-    def sample(self) -> None:
-        """Nothing to see."""
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the torso."""

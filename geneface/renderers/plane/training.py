@@ -11,6 +11,7 @@ from torch import Tensor
 from geneface.devices import autocast, compiled
 from geneface.face.geometry import Array
 from geneface.face.region import depth, grid, pasted_share, visible_mask
+from geneface.loop import Trained
 from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.plane.heat import heat_maps
@@ -46,7 +47,7 @@ class Seen:
     """Numbers of the frames to learn from."""
 
 
-class PlaneTrainer:
+class PlaneTrainer(Trained):
     """`loop.Trained` for the renderer."""
 
     name = "plane"
