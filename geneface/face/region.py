@@ -117,6 +117,6 @@ def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:
     where = torch.from_numpy((points + 0.5) * np.float32([2 / width, 2 / height]) - 1)
     pictures = frames.permute(0, 3, 1, 2).float()
     taken = functional.grid_sample(
-        pictures, where.view(-1, size * finer, size * finer, 2), mode="bilinear", padding_mode="border", align_corners=False
+        pictures, where.view(-1, size * finer, size * finer, 2), mode="bicubic", padding_mode="border", align_corners=False
     )
-    return functional.avg_pool2d(taken, finer)
+    return functional.avg_pool2d(taken.clamp(0, 255), finer)

@@ -18,9 +18,9 @@ PATIENCE = 50
 """Frames of speech after which half of what seems to be missing is added."""
 NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
-SILENCE_FRAMES = 8
-"""Shortest silence that closes the mouth: 0.32 s."""
-CLOSING, OPENING = 4, 3
+SILENCE_FRAMES = 15
+"""Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05: RESULTS.md)."""
+CLOSING, OPENING = 5, 4
 """Frames in which the mouth closes after the sound, and opens before it."""
 QUIET_DB, FLOOR_DB, SURE_DB = 30.0, 6.0, 20.0
 """A frame is silent this far under the speech's level; or less than this over the recording's own floor, if that is also at
@@ -130,7 +130,7 @@ def silent(samples: Array, frames: int) -> np.ndarray:
 
 
 def closed_share(samples: Array, frames: int) -> Array:
-    """How far the mouth is to be closed, [frames], 0-1: 1 inside silences of at least 0.32 s, eased at both ends."""
+    """How far the mouth is to be closed, [frames], 0-1: 1 inside silences of at least 0.6 s, eased at both ends."""
     share = np.zeros(frames, np.float32)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], silent(samples, frames), [0]])))
     for start, end in zip(edges[::2], edges[1::2], strict=True):

@@ -1,8 +1,9 @@
 """The `plane` renderer's network: a mouth for a picture whose lower face is hidden, conditioned on landmark motion.
 
-It keeps what is always the same about the person in canonical planes (a mean picture and learned features, one sample a
-pixel: research 6.2 E) and lets a small U-Net, working at half resolution, add what the motion and the visible surroundings
-change.
+What the person's skin, lips and teeth look like stands in a few canonical pictures, one sample a pixel. A small U-Net, working
+at half resolution, hears the motion and sees the surroundings: it bends each picture by a smooth flow, mixes them and adds what
+neither explains. Bent pictures keep their pores and edges, which a network that draws every pixel itself blurs
+(benchmarks/RESULTS.md).
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from geneface.face.region import grid
+
 HEAT_CHANNELS = 4
 """Outer lips, inner lips, jaw line, open mouth."""
+FLOW = 0.1
+"""Region coordinates that an output of 1 bends a picture by."""
+UNLIKE = 0.01
+"""Deviation of the noise by which the canonical pictures differ at first: equal ones would stay equal."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,9 @@ class PlaneDims:
     widths: tuple[int, ...] = (32, 64, 96, 128)
     """Channels at 1/2, 1/4, 1/8, 1/16 of `size`."""
     features: int = 8
+    """Learned channels beside the motion, one sample a pixel of the network's grid."""
+    pictures: int = 4
+    """Canonical pictures."""
     motion: int = 111
     """Numbers of one frame's motion: 37 points of lips and jaw in 3-D."""
     code: int = 64
@@ -51,12 +61,15 @@ class Plane(nn.Module):
     """Draws the hidden part of the region of interest."""
 
     mean_picture: Tensor
+    coordinates: Tensor
 
     def __init__(self, dims: PlaneDims) -> None:
         super().__init__()
         self.dims = dims
         half, widths = dims.size // 2, dims.widths
         self.register_buffer("mean_picture", torch.zeros(1, 3, dims.size, dims.size))
+        self.register_buffer("coordinates", grid(dims.size)[None], persistent=False)
+        self.pictures = nn.Parameter(torch.zeros(dims.pictures, 3, dims.size, dims.size))
         self.features = nn.Parameter(torch.randn(1, dims.features, half, half) * 0.1)
         self.encode_motion = nn.Sequential(nn.Linear(dims.motion, 128), nn.SiLU(), nn.Linear(128, dims.code), nn.SiLU())
         inputs = 12 + HEAT_CHANNELS + dims.features
@@ -64,9 +77,17 @@ class Plane(nn.Module):
         self.up = nn.ModuleList(
             Modulated(deep + skip, skip, dims.code) for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
+        self.bend = nn.Conv2d(widths[1], 3 * dims.pictures, 3, padding=1)
         self.draw = nn.Conv2d(widths[0], 12, 3, padding=1)
-        nn.init.zeros_(self.draw.weight)
-        nn.init.zeros_(self.draw.bias)
+        for last in (self.bend, self.draw):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def begin_with(self, picture: Tensor) -> None:
+        """Before training: what the person looks like on the whole, [1, 3, size, size], 0-1."""
+        self.mean_picture.copy_(picture)
+        with torch.no_grad():
+            self.pictures.copy_(picture + UNLIKE * torch.randn_like(self.pictures))
 
     def forward(self, surroundings: Tensor, heat: Tensor, motion: Tensor) -> Tensor:
         """Pictures [B, 3, size, size], about 0-1.
@@ -84,6 +105,20 @@ class Plane(nn.Module):
             skips.append(x)
         skips.pop()
         for block in self.up:
-            x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = block(torch.cat([x, skips.pop()], 1), code)
-        return self.mean_picture + nn.functional.pixel_shuffle(self.draw(x), 2)
+            coarse = x
+            x = block(torch.cat([nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], 1), code)
+        return self._bent(self.bend(coarse)) + nn.functional.pixel_shuffle(self.draw(x), 2)
+
+    def _bent(self, how: Tensor) -> Tensor:
+        """The canonical pictures bent and mixed, [B, 3, size, size]; how: [B, 3 * pictures, size/4, size/4], two numbers of flow
+        and one of share a picture.
+        """
+        batch, count, size = len(how), self.dims.pictures, self.dims.size
+        how = nn.functional.interpolate(how.float(), size=(size, size), mode="bilinear", align_corners=False)
+        flow = FLOW * how[:, : 2 * count].reshape(batch * count, 2, size, size).permute(0, 2, 3, 1)
+        pictures = self.pictures.expand(batch, -1, -1, -1, -1).reshape(batch * count, 3, size, size)
+        bent = nn.functional.grid_sample(
+            pictures, self.coordinates + flow, mode="bilinear", padding_mode="border", align_corners=False
+        )
+        share = how[:, 2 * count :].softmax(1)
+        return (bent.view(batch, count, 3, size, size) * share[:, :, None]).sum(1)

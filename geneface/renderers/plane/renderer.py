@@ -19,7 +19,7 @@ from geneface.renderers.regions import unpack
 
 PROFILES = {
     "quick": PlaneSettings(128, (600,), 8, 3e-3, widths=(24, 48, 96, 128)),
-    "cpu": PlaneSettings(160, (1800,), 8, 3e-3, widths=(32, 64, 96, 128)),
+    "cpu": PlaneSettings(160, (2000,), 8, 3e-3, widths=(32, 64, 96, 128)),
     "gpu": PlaneSettings(256, (12_000,), 16, 2e-3, widths=(64, 96, 128, 192)),
 }
 

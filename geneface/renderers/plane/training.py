@@ -59,7 +59,7 @@ class PlaneTrainer(Trained):
         self.known, self.kept = seen.usable[: len(seen.usable) - kept], seen.usable[len(seen.usable) - kept :]
         self.model = Plane(dims)
         sample = seen.regions[self.known[:: max(1, len(self.known) // 256)]]
-        self.model.mean_picture.copy_(torch.from_numpy(sample.mean(0)[None] / 255).float())
+        self.model.begin_with(torch.from_numpy(sample.mean(0)[None] / 255).float())
         self.model = self.model.to(device, memory_format=torch.channels_last)
         self.network = compiled(self.model, device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
