@@ -27,7 +27,7 @@ from rich.table import Table
 from eval import measure, report
 from eval.clips import Clip
 from geneface.dataset import Dataset
-from geneface.motion.postnet import silent
+from geneface.motion.postnet import silences
 from geneface.render import SCORED_CRF
 from geneface.sound.features import features_named
 from media import video
@@ -71,7 +71,9 @@ class Scorer:
 
     def __init__(self, truth: Path, sound: np.ndarray) -> None:
         self.truth = Clip.open(truth)
-        self.quiet = silent(sound, self.truth.video.frames)
+        self.quiet = np.zeros(self.truth.video.frames, bool)
+        for first, end in silences(sound, len(self.quiet)):
+            self.quiet[first:end] = True
 
     def __call__(self, path: Path) -> dict[str, Any]:
         clips = {measure.GROUND_TRUTH: self.truth, measure.PREDICTION: Clip.open(path)}
@@ -85,7 +87,7 @@ class Scorer:
         }  # fmt: skip
 
     def _shut(self, measured: measure.Measured) -> float | None:
-        """Share of the silent frames whose mouth is shut."""
+        """Share of the frames in silences of at least 0.6 s whose mouth is shut."""
         if measured.face is None or not self.quiet.any():
             return None
         truth = measured.face.motion_of(measured.face.landmarks.points).aperture

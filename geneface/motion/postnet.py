@@ -19,7 +19,7 @@ PATIENCE = 50
 NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
 SILENCE_FRAMES = 15
-"""Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05: RESULTS.md)."""
+"""Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05)."""
 CLOSING, OPENING = 5, 4
 """Frames in which the mouth closes after the sound, and opens before it."""
 QUIET_DB, FLOOR_DB, SURE_DB = 30.0, 6.0, 20.0
@@ -129,13 +129,16 @@ def silent(samples: Array, frames: int) -> np.ndarray:
     return (padded[:-2] + padded[1:-1] + padded[2:]) >= 2
 
 
+def silences(samples: Array, frames: int) -> list[tuple[int, int]]:
+    """Silences that close the mouth, each as its first frame and the one after its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], silent(samples, frames), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SILENCE_FRAMES]
+
+
 def closed_share(samples: Array, frames: int) -> Array:
     """How far the mouth is to be closed, [frames], 0-1: 1 inside silences of at least 0.6 s, eased at both ends."""
     share = np.zeros(frames, np.float32)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], silent(samples, frames), [0]])))
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - start < SILENCE_FRAMES:
-            continue
+    for start, end in silences(samples, frames):
         position = np.arange(start, end)
         after = (position - start + 1) / CLOSING if start else np.ones(len(position))
         before = (end - position) / OPENING if end < frames else np.ones(len(position))
