@@ -1,0 +1,46 @@
+"""The plane renderer's network: what it draws before it has learned anything, and how a flow bends its pictures."""
+
+import pytest
+import torch
+
+from geneface.renderers.plane.model import FLOW, UNLIKE, Plane, PlaneDims
+
+SIZE = 64
+
+
+@pytest.fixture
+def plane():
+    torch.manual_seed(0)
+    network = Plane(PlaneDims(SIZE, widths=(8, 16, 16, 16)))
+    network.begin_with(torch.rand(1, 3, SIZE, SIZE))
+    return network.eval()
+
+
+def draw(network):
+    with torch.inference_mode():
+        return network(torch.zeros(2, 3, SIZE, SIZE), torch.zeros(2, 4, SIZE // 2, SIZE // 2), torch.zeros(2, 111))
+
+
+def test_it_begins_with_the_picture_of_the_person(plane):
+    drawn = draw(plane)
+    assert drawn.shape == (2, 3, SIZE, SIZE)
+    assert (drawn - plane.mean_picture).abs().max() < 6 * UNLIKE
+    assert plane.pictures.std(0).min() > 0  # equal ones would learn the same
+
+
+def test_a_flow_moves_the_pictures_without_blurring_them(plane):
+    pixels = 2
+    flow = torch.zeros(plane.dims.pictures, 2)
+    flow[:, 0] = pixels * (2 / SIZE) / FLOW
+    with torch.no_grad():
+        plane.bend.bias[: 2 * plane.dims.pictures] = flow.flatten()
+        plane.pictures.copy_(plane.mean_picture.expand_as(plane.pictures))
+    moved = draw(plane)
+    assert torch.allclose(moved[:, :, :, :-pixels], plane.mean_picture[:, :, :, pixels:].expand(2, -1, -1, -1), atol=1e-4)
+
+
+def test_the_shares_choose_among_the_pictures(plane):
+    with torch.no_grad():
+        plane.pictures.copy_(torch.arange(plane.dims.pictures).float().view(-1, 1, 1, 1).expand_as(plane.pictures))
+        plane.bend.bias[2 * plane.dims.pictures + 3] = 30.0
+    assert torch.allclose(draw(plane), torch.full((2, 3, SIZE, SIZE), 3.0), atol=1e-4)
