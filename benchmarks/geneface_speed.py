@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from geneface.face.person import LOWER
+from geneface.renderers.plane.maps import LINES
 from geneface.renderers.plane.model import PlaneDims
 from geneface.renderers.plane.renderer import PROFILES
 from geneface.renderers.plane.training import PlaneTrainer, Seen
@@ -30,10 +31,11 @@ def measure(name: str) -> str:
         trainer.optimizer.step()
     training = STEPS / (time.perf_counter() - began)
     with torch.inference_mode():
-        picture, heat = torch.zeros(8, 3, settings.size, settings.size), torch.zeros(8, 4, settings.size // 2, settings.size // 2)
+        half = settings.size // 2
+        picture, maps = torch.zeros(8, 3, settings.size, settings.size), torch.zeros(8, LINES + 2, half, half)
         began = time.perf_counter()
         for _ in range(STEPS):
-            trainer.model(picture, heat, torch.zeros(8, dims.motion))
+            trainer.model(picture, maps, torch.zeros(8, dims.motion))
         drawing = 8 * STEPS / (time.perf_counter() - began)
     return f"{name}: {training:.1f} training steps/s of {settings.batch}, {drawing:.0f} regions/s of {settings.size} px"
 

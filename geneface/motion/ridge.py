@@ -1,6 +1,6 @@
 """Ridge regression with out-of-fold predictions, in whichever of its two forms is smaller."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ FOLDS = 8
 @dataclass(frozen=True)
 class Fit:
     """weight [D, K] and bias [K]; `penalty` and `share`, as tried, that did best out of fold; those predictions [N, K] and
-    their correlation with the targets.
+    their correlation with the targets, of what is seen.
     """
 
     weight: Array
@@ -70,18 +70,19 @@ def correlation(predicted: Array, targets: Array) -> float:
 
 
 def fit(
-    first: Array, second: Array, targets: Array, penalties: Sequence[float], shares: Sequence[float], margin: int
+    first: Array, second: Array, targets: Array, penalties: Sequence[float], shares: Sequence[float], margin: int,
+    seen: Callable[[Array], Array],
 ) -> Fit:  # fmt: skip
     """The ridge of best correlation out of fold on `first` [N, D1] beside `second` [N, D2] (may be empty), which is given each of
-    `shares` of the first's total variance.
+    `shares` of the first's total variance. Correlated is what is `seen` of targets [N, K], [N, .].
     """
     spread = [float(np.square(part - part.mean(0)).sum()) for part in (first, second)]
-    tried = []
+    tried, truth = [], seen(targets)
     for share in shares if second.shape[1] else (0.0,):
         scale = float(np.sqrt(share * spread[0] / max(spread[1], 1e-9)))
         inputs = np.concatenate([first, scale * second], 1)
         for penalty, predicted in out_of_fold(inputs, targets, penalties, margin).items():
-            tried.append((correlation(predicted, targets), penalty, share, scale, predicted))
+            tried.append((correlation(seen(predicted), truth), penalty, share, scale, predicted))
     r, penalty, share, scale, predicted = max(tried, key=lambda item: item[0])
     weight, bias = solve(np.concatenate([first, scale * second], 1), targets, penalty)
     weight[first.shape[1] :] *= scale

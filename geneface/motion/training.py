@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geneface.face.geometry import Array
-from geneface.face.person import Person, aperture
+from geneface.face.person import Person, aperture, mouth_width
 from geneface.loop import Trained
 from geneface.motion import ridge
 from geneface.motion.generic.model import Generic
@@ -102,6 +102,11 @@ class MotionTrainer(Trained):
         """The post-net's answer [T, K] to what ridge predicted out of fold."""
         return self.model.post(torch.from_numpy(self.line.predicted)[None].to(self.device))[0].cpu().numpy()
 
+    def _seen(self, coefficients: Array) -> Array:
+        """How far the mouth is open and how wide it is [T, 2]: what a viewer reads, and what a choice among fits is made by."""
+        motion = self.person.motion(self.person.lower_of(coefficients))
+        return np.stack([aperture(motion), mouth_width(motion)], 1)
+
     def _spread(self, coefficients: Array) -> float:
         """Deviation of the aperture, in face units."""
         return float(aperture(self.person.motion(self.person.lower_of(coefficients))).std())
@@ -110,6 +115,6 @@ class MotionTrainer(Trained):
         with torch.inference_mode():
             parts = self.model.inputs(torch.from_numpy(self.speech.audio)[None])
         heard, generic = (part[0].numpy() for part in parts)
-        self.line = ridge.fit(heard, generic, self.speech.coefficients, PENALTIES, SHARES, MARGIN + CONTEXT)
+        self.line = ridge.fit(heard, generic, self.speech.coefficients, PENALTIES, SHARES, MARGIN + CONTEXT, self._seen)
         self.model.weight.copy_(torch.from_numpy(self.line.weight))
         self.model.bias.copy_(torch.from_numpy(self.line.bias))

@@ -4,7 +4,7 @@ from geneface_person import landmarks, shape, signal
 
 from geneface.face import geometry, person, region
 from geneface.renderers import Layer, compose
-from geneface.renderers.plane import heat
+from geneface.renderers.plane import maps
 from media.mouth import BONY
 
 
@@ -76,12 +76,13 @@ def test_nothing_that_is_drawn_over_can_be_seen():
     assert not (alpha & (region.visible_mask(64)[0, 0] > 0)).any()
 
 
-def test_heat_is_where_the_lips_are():
+def test_lines_are_where_the_lips_are():
     points = np.stack([shape()[person.MESH_TO_68][:, :2], shape()[person.MESH_TO_68][:, :2]])
     points[1, 65:68, 1] += 25
-    maps = heat.heat_maps(torch.from_numpy((points - [0, 143]).astype(np.float32) / 92), region.grid(64))
-    assert maps.shape == (2, 4, 64, 64)
-    assert maps.min() >= 0 and maps.max() <= 1
-    assert maps[1, 3].sum() > 3 * maps[0, 3].sum()
-    assert maps[1, 3, 36, 32] > 0.9
-    assert maps[1, 3, 10, 32] < 0.1
+    points = torch.from_numpy((points - [0, 143]).astype(np.float32) / 92)
+    lines = maps.motion_maps(points, points[0], region.grid(64))[:, : maps.LINES]
+    assert lines.shape == (2, 4, 64, 64)
+    assert lines.min() >= 0 and lines.max() <= 1
+    assert lines[1, 3].sum() > 3 * lines[0, 3].sum()
+    assert lines[1, 3, 36, 32] > 0.9
+    assert lines[1, 3, 10, 32] < 0.1

@@ -60,9 +60,9 @@ def test_a_second_source_counts_as_much_as_it_helps():
     rng = np.random.default_rng(2)
     noise, useful = rng.normal(size=(200, 300)).astype(np.float32), rng.normal(size=(200, 4)).astype(np.float32)
     targets = useful @ rng.normal(size=(4, 3)).astype(np.float32)
-    found = ridge.fit(noise, useful, targets, (1e-3, 1e-2), (0.0, 1.0), 3)
+    found = ridge.fit(noise, useful, targets, (1e-3, 1e-2), (0.0, 1.0), 3, np.asarray)
     assert found.share == 1.0 and found.r > 0.7
-    assert ridge.fit(noise, useful[:, :0], targets, (1e-3,), (0.0, 1.0), 3).r < 0.3
+    assert ridge.fit(noise, useful[:, :0], targets, (1e-3,), (0.0, 1.0), 3, np.asarray).r < 0.3
 
 
 GENERIC = generic.GenericDims("mel", 20, 6, hidden=16, condition=16)

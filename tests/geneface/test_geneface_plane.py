@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from geneface.renderers.plane.maps import LINES, motion_maps
 from geneface.renderers.plane.model import FLOW, UNLIKE, Plane, PlaneDims
 
 SIZE = 64
@@ -12,13 +13,13 @@ SIZE = 64
 def plane():
     torch.manual_seed(0)
     network = Plane(PlaneDims(SIZE, widths=(8, 16, 16, 16)))
-    network.begin_with(torch.rand(1, 3, SIZE, SIZE))
+    network.begin_with(torch.rand(1, 3, SIZE, SIZE), torch.zeros(68, 2))
     return network.eval()
 
 
 def draw(network):
     with torch.inference_mode():
-        return network(torch.zeros(2, 3, SIZE, SIZE), torch.zeros(2, 4, SIZE // 2, SIZE // 2), torch.zeros(2, 111))
+        return network(torch.zeros(2, 3, SIZE, SIZE), torch.zeros(2, LINES + 2, SIZE // 2, SIZE // 2), torch.zeros(2, 111))
 
 
 def test_it_begins_with_the_picture_of_the_person(plane):
@@ -44,3 +45,15 @@ def test_the_shares_choose_among_the_pictures(plane):
         plane.pictures.copy_(torch.arange(plane.dims.pictures).float().view(-1, 1, 1, 1).expand_as(plane.pictures))
         plane.bend.bias[2 * plane.dims.pictures + 3] = 30.0
     assert torch.allclose(draw(plane), torch.full((2, 3, SIZE, SIZE), 3.0), atol=1e-4)
+
+
+def test_the_landmarks_flow_points_back_to_rest():
+    rest = torch.zeros(68, 2)
+    rest[48:68, 1] = 0.3
+    lower = rest.clone()
+    lower[48:68, 1] += 0.2  # the lips further down
+    maps = motion_maps(lower[None], rest, torch.tensor([[[0.0, 0.5], [0.9, -0.9]]]))
+    x, y = maps[0, LINES:, 0].T[0]
+    assert abs(float(x)) < 1e-6
+    assert float(y) == pytest.approx(-0.2, abs=0.02)
+    assert maps[0, LINES:, 0, 1].abs().max() < 1e-3  # far from all landmarks nothing moves

@@ -12,7 +12,7 @@ from geneface.face.person import Person
 from geneface.face.region import anchor, extract, grid, pasted_share, place, visible_mask
 from geneface.loop import Trained
 from geneface.renderers import Layer, Material, Settings, Views
-from geneface.renderers.plane.heat import heat_maps
+from geneface.renderers.plane.maps import motion_maps
 from geneface.renderers.plane.model import Plane, PlaneDims
 from geneface.renderers.plane.training import PlaneSettings, PlaneTrainer, Seen
 from geneface.renderers.regions import unpack
@@ -72,9 +72,9 @@ class PlaneRenderer:
         placement = place(views.pose, self.centre)
         points = placement.to_region(views.pose.project(self.person.motion(views.lower))[..., :2])
         regions = extract(torch.from_numpy(frames), placement, self.plane.dims.size).to(self.device) / 255
-        heat = heat_maps(torch.from_numpy(points).to(self.device), self.coordinates)
+        maps = motion_maps(torch.from_numpy(points).to(self.device), self.plane.rest, self.coordinates)
         surroundings = (regions - self.plane.mean_picture) * self.visible
-        pictures = self.plane(surroundings, heat, torch.from_numpy(views.lower).to(self.device)).float().cpu()
+        pictures = self.plane(surroundings, maps, torch.from_numpy(views.lower).to(self.device)).float().cpu()
         return Layer(pictures, self.alpha, placement)
 
 

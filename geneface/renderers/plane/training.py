@@ -14,7 +14,7 @@ from geneface.face.region import depth, grid, pasted_share, visible_mask
 from geneface.loop import Trained
 from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
-from geneface.renderers.plane.heat import heat_maps
+from geneface.renderers.plane.maps import motion_maps
 from geneface.renderers.plane.model import Plane, PlaneDims
 
 MOTION_NOISE, POINT_NOISE = 0.05, 0.004
@@ -59,7 +59,9 @@ class PlaneTrainer(Trained):
         self.known, self.kept = seen.usable[: len(seen.usable) - kept], seen.usable[len(seen.usable) - kept :]
         self.model = Plane(dims)
         sample = seen.regions[self.known[:: max(1, len(self.known) // 256)]]
-        self.model.begin_with(torch.from_numpy(sample.mean(0)[None] / 255).float())
+        self.model.begin_with(
+            torch.from_numpy(sample.mean(0)[None] / 255).float(), torch.from_numpy(seen.points[self.known].mean(0))
+        )
         self.model = self.model.to(device, memory_format=torch.channels_last)
         self.network = compiled(self.model, device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
@@ -105,7 +107,7 @@ class PlaneTrainer(Trained):
         with autocast(self.device):
             drawn = self.network(
                 (truth - self.model.mean_picture) * self.visible,
-                heat_maps(points + disturbance * POINT_NOISE * torch.randn_like(points), self.coordinates),
+                motion_maps(points + disturbance * POINT_NOISE * torch.randn_like(points), self.model.rest, self.coordinates),
                 motion + disturbance * MOTION_NOISE * torch.randn_like(motion),
             )
         return truth, drawn

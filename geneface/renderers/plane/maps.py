@@ -1,23 +1,37 @@
-"""Landmark motion drawn as soft lines: what the renderer sees of where the lips and the jaw are to be."""
+"""Landmark motion as maps: soft lines where the lips and the jaw are to be, and the flow that brings a resting face there."""
 
 import torch
 from torch import Tensor
 
+from geneface.face.person import LOWER
+
+LINES = 4
+"""Outer lips, inner lips, jaw line, inside of the mouth."""
 JAW = tuple(range(17))
 OUTER_LIPS = (*range(48, 60), 48)
 INNER_LIPS = (*range(60, 68), 60)
 UPPER_INNER, LOWER_INNER = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 LINE_WIDTH = 0.028
 """Standard deviation of a drawn line, in region coordinates (-1 to 1 across)."""
+REACH, ELSEWHERE = 0.1, 0.05
+"""How far around a landmark its own displacement counts (standard deviation, region coordinates), and the weight of none."""
 
 
-def heat_maps(points: Tensor, coordinates: Tensor) -> Tensor:
-    """[B, 4, H, W], 0-1: outer lips, inner lips, jaw line, inside of the mouth.
+def motion_maps(points: Tensor, rest: Tensor, coordinates: Tensor) -> Tensor:
+    """[B, LINES + 2, H, W]: the lines, 0-1, then the flow.
 
-    points: [B, 68, 2] and coordinates: [H, W, 2], both in region coordinates.
+    points: [B, 68, 2], rest: [68, 2] of the resting face, coordinates: [H, W, 2], all in region coordinates.
     """
     lines = [_line(points[:, list(path)], coordinates) for path in (OUTER_LIPS, INNER_LIPS, JAW)]
-    return torch.stack([*lines, _inside(points, coordinates)], 1)
+    return torch.cat([torch.stack([*lines, _inside(points, coordinates)], 1), _flow(points, rest, coordinates)], 1)
+
+
+def _flow(points: Tensor, rest: Tensor, coordinates: Tensor) -> Tensor:
+    """[B, 2, H, W]: each pixel's place in the picture of the resting face less its own; landmarks nearby decide."""
+    there, back = points[:, list(LOWER)], rest[list(LOWER)] - points[:, list(LOWER)]
+    distance = (coordinates - there[:, :, None, None]).square().sum(-1)
+    weight = torch.exp(distance / (-2 * REACH**2))
+    return torch.einsum("bkhw,bkc->bchw", weight, back) / (weight.sum(1, keepdim=True) + ELSEWHERE)
 
 
 def _line(path: Tensor, coordinates: Tensor) -> Tensor:
