@@ -85,7 +85,7 @@ class Plane(nn.Module):
             nn.init.zeros_(last.bias)
 
     def begin_with(self, picture: Tensor, points: Tensor) -> None:
-        """Before training: the person on the whole, [1, 3, size, size], 0-1, and the mean landmarks [68, 2] in region coordinates."""
+        """Before training: the mean picture [1, 3, size, size], 0-1, and the mean landmarks [68, 2] in region coordinates."""
         self.mean_picture.copy_(picture)
         self.rest.copy_(points)
         with torch.no_grad():
