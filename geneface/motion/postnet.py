@@ -20,8 +20,8 @@ NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
 SILENCE_FRAMES = 15
 """Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05)."""
-CLOSING, OPENING = 5, 4
-"""Frames in which the mouth closes after the sound, and opens before it."""
+CLOSING, OPENING = 4, 6
+"""Frames in which the mouth closes after the sound, and opens before it: people breathe in first."""
 QUIET_DB, FLOOR_DB, SURE_DB = 30.0, 6.0, 20.0
 """A frame is silent this far under the speech's level; or less than this over the recording's own floor, if that is also at
 least the last under the speech.
