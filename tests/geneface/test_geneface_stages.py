@@ -3,6 +3,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +159,8 @@ def test_train_and_render_need_no_landmark_library(data, model, tmp_path):
     audio.write_wav(tmp_path / "a.wav", sound(signal(20, seed=7)))
     code = f"""
 import sys
+import tracemalloc
+from itertools import islice
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split('.')[0] in ('cv2', 'mediapipe', 'scipy'):
@@ -315,3 +319,41 @@ def test_avatars_and_recordings_in_one_process_do_not_mix(model, data, tmp_path,
     turns = zip(*(render.drawn(a, render._speaking(a, s, 0)) for a, s in scenes), strict=True)
     together = [np.stack(frames) for frames in zip(*turns, strict=True)]
     assert all(np.array_equal(one, two) for one, two in zip(alone, together, strict=True))
+
+
+def noises():
+    """Six seconds each of what is no clean speech."""
+    time, rng = np.arange(6 * 16_000) / 16_000, np.random.default_rng(0)
+    syllables = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1)
+    chords = sum(np.sin(2 * np.pi * 220 * ratio * time) for ratio in (1, 1.25, 1.5, 2)) * (1 + np.sin(2 * np.pi * 2 * time))
+    return {
+        "music": 0.1 * chords, "whispering": 0.02 * syllables * rng.normal(size=len(time)),
+        "noise": 0.2 * rng.normal(size=len(time)), "hum": 0.3 * np.sin(2 * np.pi * 50 * time),
+        "clipping": np.clip(20 * syllables * rng.normal(size=len(time)), -1, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(noises()))
+def test_any_sound_gives_a_mouth_of_the_person(model, kind):
+    """The aperture stays in the person's range, and a sound without syllables makes it tremble no more than speech does."""
+    loaded = Avatar.load(model, torch.device("cpu"))
+    lower, _ = driving.predicted(loaded, noises()[kind].astype(np.float32), 0)
+    gap, real = (aperture(loaded.person.motion(motion)) for motion in (lower, driving.truth(loaded)))
+    margin = 0.2 * np.ptp(real)
+    assert len(gap) == 150 and gap.min() > real.min() - margin and gap.max() < real.max() + margin
+    if kind in ("music", "noise", "hum"):
+        assert np.abs(np.diff(gap, 2)).mean() < 1.5 * np.abs(np.diff(real, 2)).mean()
+
+
+def test_an_hour_takes_no_more_memory_than_minutes(model):
+    """Beside the sound itself: motion is made window by window."""
+    loaded = Avatar.load(model, torch.device("cpu"))
+    peaks = []
+    for minutes in (5, 60):
+        loud = np.resize(sound(signal(450, seed=7)), minutes * 60 * 16_000)
+        tracemalloc.start()
+        prediction = driving.Prediction(loaded, loud, 0)
+        assert [len(window) for window in islice(prediction, 3)] == [100, 500, 500]
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 0.1 * (55 * 60 * 16_000 * 4)
