@@ -240,7 +240,7 @@ def _update(trained: Trained, step: int, seed: int, calm: float = 1.0) -> float 
         group["lr"] = calm * group.get("relative", 1.0) * rate(step, trained.steps, trained.learning_rate)
     loss = trained.loss(rng_of(seed, trained.name, step))
     trained.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_(trained.model.parameters(), CLIP)
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
         return None

@@ -134,7 +134,7 @@ def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: 
     good &= _has_sound(len(sound), *span)
     write_layers(folder / FRAMES, kept.points, samples.chosen(good, kept.first), folder / LAYERS, folder / PLATE, reporter)
     opened, path = eyes.aperture(front), view.squares(kept.total)[kept.first : kept.last]
-    arrays = {"points": kept.points, "eyes": opened, "trainable": good, "flags": kept.marks, "crop": path}
+    arrays: dict[str, Any] = {"points": kept.points, "eyes": opened, "trainable": good, "flags": kept.marks, "crop": path}
     with written(folder / LANDMARKS) as partial, partial.open("wb") as file:
         np.savez(file, interpolated=kept.interpolated, **arrays)
     account = {

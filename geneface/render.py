@@ -95,8 +95,8 @@ def render_held_out(
         driver = np.arange(len(numbers)) + notes["driver_start"]
         heard = data.sound(driver[0], driver[-1] + 1)
         _copy(data.frames, driver, heard, out.with_suffix(".driver.mp4"))
-    with _as_file(sound) as heard:
-        return _film(loaded, scene, composer, heard, out, reporter, label=False, crf=SCORED_CRF)
+    with _as_file(sound) as file:
+        return _film(loaded, scene, composer, file, out, reporter, label=False, crf=SCORED_CRF)
 
 
 def _composer(loaded: Avatar, background: str) -> Composer:

@@ -71,7 +71,7 @@ def view_of(source: Path) -> View:
     if follow:
         return View(source, stream, survey, followed(survey, expected, stream.width, stream.height), None)
     crop = crop_of(survey, stream.width, stream.height)
-    return View(source, stream, survey, np.repeat(np.float32([crop[:3]]), expected, 0), crop)
+    return View(source, stream, survey, np.repeat(np.array([crop[:3]], np.float32), expected, 0), crop)
 
 
 def _along(source: Path, stream: VideoStream, path: Array) -> Iterator[Frame]:
@@ -83,10 +83,10 @@ def _along(source: Path, stream: VideoStream, path: Array) -> Iterator[Frame]:
     for number, frame in enumerate(video.frames(source, size, box)):
         x, y, side = path[min(number, len(path) - 1)]
         step_x, step_y = side * across / SIDE, side * down / SIDE
-        matrix = np.float32([
+        matrix = np.array([
             [step_x, 0, (x - box[0]) * across + (step_x - 1) / 2],
             [0, step_y, (y - box[1]) * down + (step_y - 1) / 2],
-        ])  # fmt: skip
+        ], np.float32)  # fmt: skip
         cut = cv2.warpAffine(
             frame, matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
         )

@@ -36,7 +36,7 @@ _MOUTH_SIDE = 1.6
 _FACE_SIDE = 1.15
 
 
-def similarity(source: Array, target: Array) -> tuple[Array, Array, Array]:
+def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> tuple[Array, Array, Array]:
     """The similarity that takes `source` [..., N, 3] to `target` [..., N, 3] with least squares (Umeyama 1991, eq. 40–42).
 
     Returns:
@@ -82,12 +82,12 @@ def pose_free(points: NDArray[np.floating], reference: Array) -> Array:
     return aligned.reshape(given.shape)
 
 
-def aperture(aligned: Array) -> Array:
+def aperture(aligned: NDArray[np.floating]) -> Array:
     """Mean of the inner-lip gaps 13–14, 82–87 and 312–317 of pose-free points [..., 478, 3], px: [...]."""
     return np.asarray(np.linalg.norm(aligned[..., _GAPS[:, 0], :] - aligned[..., _GAPS[:, 1], :], axis=-1).mean(axis=-1))
 
 
-def width(aligned: Array) -> Array:
+def width(aligned: NDArray[np.floating]) -> Array:
     """Distance of the mouth's corners 61–291 of pose-free points [..., 478, 3], px: [...]."""
     return np.asarray(np.linalg.norm(aligned[..., _CORNERS[0], :] - aligned[..., _CORNERS[1], :], axis=-1))
 

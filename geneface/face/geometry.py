@@ -64,7 +64,7 @@ def smooth(signal: Array, window: int) -> Array:
     head = 2 * signal[:1] - signal[half:0:-1]
     tail = 2 * signal[-1:] - signal[-2 : -half - 2 : -1]
     padded = np.concatenate([head, signal, tail])
-    return sum(w * padded[i : i + len(signal)] for i, w in enumerate(weights)).astype(np.float32)  # type: ignore[union-attr]
+    return sum(w * padded[i : i + len(signal)] for i, w in enumerate(weights)).astype(np.float32)
 
 
 def similarity(source: Array, target: Array) -> Pose:

@@ -119,7 +119,7 @@ def split(picture: Picture, matte: Array, frame: Frame, colours: Palette) -> Arr
     odds = cv2.blur(odds, (5, 5))
     shares = odds / np.maximum(odds.sum(-1, keepdims=True), 1e-9)
     sure = np.maximum(1 - below, frame.face)[..., None]
-    shares = sure * np.float32([1, 0, 0]) + (1 - sure) * shares
+    shares = sure * np.array([1, 0, 0], np.float32) + (1 - sure) * shares
     return np.asarray(shares * matte[..., None], np.float32)
 
 

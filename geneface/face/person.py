@@ -123,4 +123,4 @@ class Person:
 
 def lower_weights() -> Array:
     """[111] how much each number of the lower face counts when directions are chosen."""
-    return np.repeat(np.float32([1.0 if point < 17 else LIP_WEIGHT for point in LOWER]), 3)
+    return np.repeat(np.array([1.0 if point < 17 else LIP_WEIGHT for point in LOWER], np.float32), 3)

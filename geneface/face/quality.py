@@ -132,7 +132,7 @@ def _lasting(mask: Mask) -> Mask:
 
 def outside(points: Array, side: int) -> Mask:
     """Frames [T] of whose landmarks lips, chin or a sixth of all lie outside the square frame."""
-    out = ((points[..., :2] < 0) | (points[..., :2] > side - 1)).any(-1)
+    out = np.asarray(((points[..., :2] < 0) | (points[..., :2] > side - 1)).any(-1))
     return np.asarray(out[:, LIPS].any(1) | out[:, 152] | (out.mean(1) > 1 / 6))
 
 

@@ -114,7 +114,7 @@ def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:
     points = placement.to_picture(
         np.broadcast_to(grid(size * finer).numpy().reshape(1, -1, 2), (len(placement), (size * finer) ** 2, 2))
     )
-    where = torch.from_numpy((points + 0.5) * np.float32([2 / width, 2 / height]) - 1)
+    where = torch.from_numpy((points + 0.5) * np.array([2 / width, 2 / height], np.float32) - 1)
     pictures = frames.permute(0, 3, 1, 2).float()
     taken = functional.grid_sample(
         pictures, where.view(-1, size * finer, size * finer, 2), mode="bicubic", padding_mode="border", align_corners=False

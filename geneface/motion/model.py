@@ -47,8 +47,8 @@ class PostNet(nn.Module):
             nn.Conv1d(hidden, hidden, 5, padding=4, dilation=2), nn.GELU(), nn.Dropout(0.2),
             nn.Conv1d(hidden, components, 5, padding=2),
         )  # fmt: skip
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        nn.init.zeros_(self.layers[-1].get_parameter("weight"))
+        nn.init.zeros_(self.layers[-1].get_parameter("bias"))
 
     def forward(self, coefficients: Tensor) -> Tensor:
         """[B, T, K] to the same."""

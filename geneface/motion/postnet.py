@@ -123,7 +123,7 @@ def silent(samples: Array, frames: int) -> np.ndarray:
     heard = loudness(samples)[:frames]
     level[: len(heard)] = heard
     speech, floor = np.percentile(level, 95), np.percentile(level, 5)
-    threshold = max(speech - QUIET_DB, min(floor + FLOOR_DB, speech - SURE_DB), DEAF_DB)
+    threshold = max(speech - QUIET_DB, min(floor + FLOOR_DB, speech - SURE_DB), np.float32(DEAF_DB))
     quiet = level < threshold
     padded = np.pad(quiet, 1, mode="edge").astype(int)
     return (padded[:-2] + padded[1:-1] + padded[2:]) >= 2

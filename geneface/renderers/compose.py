@@ -7,7 +7,7 @@ a picture or a colour.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -88,8 +88,8 @@ class Composer:
         layer, ground = self.renderer.layer(views, frames), self.background.ground
         if not self.renderer.whole:
             painted = paste(frames, layer)
-            return painted if ground is None else cut_out(painted, layers, self.plate, ground)
-        under = self.plate if ground is None else ground
+            return painted if ground is None else cut_out(painted, cast(np.ndarray, layers), cast(np.ndarray, self.plate), ground)
+        under = cast(np.ndarray, self.plate) if ground is None else ground
         full = paste(np.repeat(under[None], len(views), 0), layer)
         return full if ground is not None else paste_back(frames, full, place(views.pose, self.centre))
 
@@ -160,7 +160,7 @@ def _paste(frame: np.ndarray, picture: Tensor, placement: Placement) -> None:
 
 def _box(placement: Placement, width: int, height: int) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of the pixels that one region covers in a frame of this size."""
-    corners = placement.to_picture(np.float32([[[-1, -1], [1, -1], [-1, 1], [1, 1]]]))[0]
+    corners = placement.to_picture(np.array([[[-1, -1], [1, -1], [-1, 1], [1, 1]]], np.float32))[0]
     left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
     right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (width, height))
     return int(left), int(top), int(right), int(bottom)

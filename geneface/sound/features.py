@@ -102,8 +102,8 @@ def features_named(name: str) -> AudioFeatures:
 
 def mel_filters() -> Array:
     """Triangles [BANDS, FFT // 2 + 1] evenly spaced on the HTK mel scale, each of area 1 in bins."""
-    to_mel = 2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)
-    edges = 700 * (10 ** (np.linspace(*to_mel, BANDS + 2) / 2595) - 1)
+    lowest, highest = 2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)
+    edges = 700 * (10 ** (np.linspace(lowest, highest, BANDS + 2) / 2595) - 1)
     bins = np.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]

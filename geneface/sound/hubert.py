@@ -85,36 +85,75 @@ class EncoderLayer(nn.Module):
         return x + self.feed_forward(self.final_layer_norm(x))
 
 
+class Extractor(nn.Module):
+    """The convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inside = (1, *[channels] * (len(KERNELS) - 1))
+        self.conv_layers = nn.ModuleList(ConvLayer(i, channels, k, s) for i, k, s in zip(inside, KERNELS, STRIDES, strict=True))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """[B, N] to [B, (N - 80) // 320, channels]."""
+        x = samples[:, None]
+        for layer in self.conv_layers:
+            x = layer(x)
+        return x.transpose(1, 2)
+
+
+class Projection(nn.Module):
+    """From the convolutions' channels to the states."""
+
+    def __init__(self, channels: int, state: int) -> None:
+        super().__init__()
+        self.layer_norm, self.projection = nn.LayerNorm(channels), nn.Linear(channels, state)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, channels] to [B, T, state]."""
+        return self.projection(self.layer_norm(x))
+
+
+class Place(nn.Module):
+    """What tells where in time a state stands."""
+
+    def __init__(self, state: int, reach: int, groups: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(state, state, reach, padding=reach // 2, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, state] to the same."""
+        return functional.gelu(self.conv(x.transpose(1, 2))[:, :, : x.shape[1]]).transpose(1, 2)
+
+
+class Transformer(nn.Module):
+    """The layers over the states."""
+
+    def __init__(self, state: int, wide: int, layers: int, reach: int, groups: int) -> None:
+        super().__init__()
+        self.pos_conv_embed = Place(state, reach, groups)
+        self.layers = nn.ModuleList(EncoderLayer(state, wide) for _ in range(layers))
+        self.layer_norm = nn.LayerNorm(state)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, state] to the same."""
+        x = x + self.pos_conv_embed(x)
+        for layer in self.layers:
+            x = layer(x)
+        return self.layer_norm(x)
+
+
 class Encoder(nn.Module):
     """Waveform in, hidden states at 50 Hz out; names as in the published file, less `hubert.`."""
 
     def __init__(self, channels: int, state: int, wide: int, layers: int, reach: int, groups: int) -> None:
         super().__init__()
-        inside = (1, *[channels] * (len(KERNELS) - 1))
-        self.feature_extractor = nn.Module()
-        self.feature_extractor.conv_layers = nn.ModuleList(
-            ConvLayer(i, channels, k, s) for i, k, s in zip(inside, KERNELS, STRIDES, strict=True)
-        )
-        self.feature_projection = nn.Module()
-        self.feature_projection.layer_norm = nn.LayerNorm(channels)
-        self.feature_projection.projection = nn.Linear(channels, state)
-        self.encoder = nn.Module()
-        self.encoder.pos_conv_embed = nn.Module()
-        self.encoder.pos_conv_embed.conv = nn.Conv1d(state, state, reach, padding=reach // 2, groups=groups)
-        self.encoder.layers = nn.ModuleList(EncoderLayer(state, wide) for _ in range(layers))
-        self.encoder.layer_norm = nn.LayerNorm(state)
+        self.feature_extractor = Extractor(channels)
+        self.feature_projection = Projection(channels, state)
+        self.encoder = Transformer(state, wide, layers, reach, groups)
 
     def forward(self, samples: Tensor) -> Tensor:
         """[B, N] to [B, (N - 80) // 320, state]."""
-        x = samples[:, None]
-        for layer in self.feature_extractor.conv_layers:
-            x = layer(x)
-        x = self.feature_projection.projection(self.feature_projection.layer_norm(x.transpose(1, 2)))
-        place = functional.gelu(self.encoder.pos_conv_embed.conv(x.transpose(1, 2))[:, :, : x.shape[1]])
-        x = x + place.transpose(1, 2)
-        for layer in self.encoder.layers:
-            x = layer(x)
-        return self.encoder.layer_norm(x)
+        return self.encoder(self.feature_projection(self.feature_extractor(samples)))
 
 
 class Hubert:

@@ -3,6 +3,7 @@ on what is heard. Anybody's motion comes out: *generic coefficients* [T, K] (cor
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -72,20 +73,20 @@ class Coupling(nn.Module):
 
     def __init__(self, latent: int, condition: int) -> None:
         super().__init__()
-        self.half = latent // 2
-        self.shift = WaveNet(self.half, latent - self.half, 48, condition, 2)
+        self.cut = latent // 2
+        self.shift = WaveNet(self.cut, latent - self.cut, 48, condition, 2)
         nn.init.zeros_(self.shift.leave.weight)
-        nn.init.zeros_(self.shift.leave.bias)
+        nn.init.zeros_(self.shift.leave.get_parameter("bias"))
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         """[B, latent, T] to the same."""
-        kept, moved = z[:, : self.half], z[:, self.half :]
+        kept, moved = z[:, : self.cut], z[:, self.cut :]
         return torch.cat([kept, moved + self.shift(kept, condition)], 1).flip(1)
 
     def inverse(self, z: Tensor, condition: Tensor) -> Tensor:
         """Undoes `forward`."""
         z = z.flip(1)
-        kept, moved = z[:, : self.half], z[:, self.half :]
+        kept, moved = z[:, : self.cut], z[:, self.cut :]
         return torch.cat([kept, moved - self.shift(kept, condition)], 1)
 
 
@@ -134,5 +135,5 @@ class Generic(nn.Module):
 
     def _prior(self, z: Tensor, pooled: Tensor) -> Tensor:
         for layer in reversed(self.flow):
-            z = layer.inverse(z, pooled)
+            z = cast(Coupling, layer).inverse(z, pooled)
         return z

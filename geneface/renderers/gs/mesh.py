@@ -15,7 +15,7 @@ def triangulated(shape: Array) -> NDArray[np.int64]:
     """Delaunay triangles [F, 3] of a shape [N, 3] seen from the front, by Bowyer (1981) and Watson (1981)."""
     points = shape[:, :2].astype(np.float64) + np.random.default_rng(0).normal(0, NUDGE, (len(shape), 2))
     middle, reach = points.mean(0), 20 * np.ptp(points, axis=0).max()
-    around = middle + reach * np.float64([[-1, -1], [1, -1], [0, 1.5]])
+    around = middle + reach * np.array([[-1, -1], [1, -1], [0, 1.5]], np.float64)
     points = np.concatenate([points, around])
     count = len(shape)
     triangles = np.array([[count, count + 1, count + 2]])

@@ -4,7 +4,7 @@ torso on the picture.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -111,8 +111,8 @@ class Gaussians(nn.Module):
         self.own = nn.Parameter(0.1 * torch.randn(dims.head, OWN))
         self.encode = nn.Sequential(nn.Linear(dims.motion + EYES, 64), nn.SiLU(), nn.Linear(64, CODE))
         self.change = nn.Sequential(nn.Linear(OWN + CODE, 64), nn.ReLU(), nn.Linear(64, 7))
-        nn.init.zeros_(self.change[-1].weight)
-        nn.init.zeros_(self.change[-1].bias)
+        nn.init.zeros_(self.change[-1].get_parameter("weight"))
+        nn.init.zeros_(self.change[-1].get_parameter("bias"))
 
     def forward(self, sight: Sight) -> list[Splats]:
         """The Gaussians of each frame, projected, in pixels of the pictures that are drawn."""
@@ -147,8 +147,8 @@ class Gaussians(nn.Module):
         """What the motion's code [B, CODE] adds to the Gaussians of the head beyond the mesh's own movement, [B, G, 7]: place
         (face units), colour and opacity (before their sigmoids).
         """
-        first, rest = self.change[0], self.change[1:]
-        own, moved = first.weight.split((OWN, CODE), 1)
+        first, rest = cast(nn.Linear, self.change[0]), self.change[1:]
+        own, moved = torch.split(first.weight, [OWN, CODE], 1)
         hidden = (self.own @ own.T)[None] + (code @ moved.T + first.bias)[:, None]
         added = rest(hidden)
         return torch.cat([FREE * torch.tanh(added[..., :3] / FREE), added[..., 3:]], -1)

@@ -47,7 +47,7 @@ class GsTrainer(Trained):
         (self.steps,), self.learning_rate = settings.steps, settings.learning_rate
         self.model = model.to(device)
         named = dict(self.model.named_parameters())
-        groups = [{"params": [named.pop(name)], "relative": relative} for name, relative in RELATIVE.items()]
+        groups: list[dict[str, Any]] = [{"params": [named.pop(name)], "relative": share} for name, share in RELATIVE.items()]
         self.optimizer = torch.optim.Adam([*groups, {"params": list(named.values())}], self.learning_rate, eps=1e-15)
         self.plate = torch.from_numpy(footage.plate).to(device)
         self.weight = mouth_weight(views, person, model.dims.size, model.dims.side).to(device)
@@ -90,7 +90,7 @@ def sight_of(views: Views, side: int, device: torch.device) -> Sight:
 def mouth_weight(views: Views, person: Person, size: int, side: int) -> Tensor:
     """[1, 1, size, size]: 1, and more where the lips come to be."""
     lips = views.pose.project(person.motion(views.lower)[:, 48:68])[..., :2].reshape(-1, 2)
-    low, high = (np.percentile(lips, [0.5, 99.5], axis=0) + 0.5) * (size / side) + np.float64([[-2, -2], [2, 2]])
+    low, high = (np.percentile(lips, [0.5, 99.5], axis=0) + 0.5) * (size / side) + np.array([[-2, -2], [2, 2]], np.float64)
     y, x = np.mgrid[:size, :size] + 0.5
     mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
     return torch.from_numpy(1 + MOUTH_WEIGHT * mouth.astype(np.float32))[None, None]

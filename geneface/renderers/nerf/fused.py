@@ -3,7 +3,9 @@ elsewhere; both give the same numbers.
 """
 
 import importlib.util
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +14,8 @@ from torch.nn import functional
 
 def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """sum_k weights[n, k] * table[rows[n, k]]: table [R, F], rows [N, K] and weights [N, K] to [N, F]."""
-    found: Tensor = (_Fused if way(table.device) == "triton" else _Gather).apply(table, rows, weights)
-    return found
+    summed: Callable[..., Tensor] = (_Fused if way(table.device) == "triton" else _Gather).apply
+    return summed(table, rows, weights)
 
 
 def way(device: torch.device) -> str:
@@ -32,12 +34,12 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN001 - torch's context
+    def forward(ctx: Any, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         ctx.save_for_backward(table, rows, weights)
         return functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:  # noqa: ANN001
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
         table, rows, weights = ctx.saved_tensors
         flat = rows.flatten().long()  # int32 takes a slow way through index_add
         table_gradient, weight_gradient = None, None
@@ -53,15 +55,16 @@ class _Fused(torch.autograd.Function):
     """The same by the kernels."""
 
     @staticmethod
-    def forward(ctx, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx: Any, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         from geneface.renderers.nerf import kernels  # noqa: PLC0415 - only where Triton is
 
         ctx.save_for_backward(table, rows, weights)
         return kernels.forward(table, rows, weights)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, Tensor]:  # noqa: ANN001
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor]:
         from geneface.renderers.nerf import kernels  # noqa: PLC0415
 
-        table_gradient, weight_gradient = kernels.backward(*ctx.saved_tensors, gradient)
+        table, rows, weights = ctx.saved_tensors
+        table_gradient, weight_gradient = kernels.backward(table, rows, weights, gradient)
         return table_gradient, None, weight_gradient

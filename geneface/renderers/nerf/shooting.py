@@ -59,9 +59,9 @@ class Shooting:
         """
         size = self.dims.size
         y, x = np.mgrid[:size, :size]
-        low, high = np.percentile(self.lips.reshape(-1, 2), [1, 99], axis=0) + np.float64([[-2, -2], [2, 2]])
+        low, high = np.percentile(self.lips.reshape(-1, 2), [1, 99], axis=0) + np.array([[-2, -2], [2, 2]], np.float64)
         mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
-        low, high = np.percentile(self.eyes.reshape(-1, 2), [1, 99], axis=0) + np.float64([[-1, -1], [1, 1]])
+        low, high = np.percentile(self.eyes.reshape(-1, 2), [1, 99], axis=0) + np.array([[-1, -1], [1, 1]], np.float64)
         eyes = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
         weight = (share + floor) / (share + floor).sum()
         weight = weight + features * (mouth / max(mouth.sum(), 1) + 0.5 * eyes / max(eyes.sum(), 1))

@@ -30,7 +30,7 @@ class Torso(nn.Module):
         self.bend = mlp(place + pose, dims.width, dims.width, 2)
         self.draw = mlp(self.grid.width + place + pose, dims.width // 2, dims.width // 2, 4)
         self.register_buffer("mean_pose", torch.zeros(1, POSE))
-        nn.init.zeros_(self.bend[-1].weight)
+        nn.init.zeros_(self.bend[-1].get_parameter("weight"))
 
     def forward(self, points: Tensor, frame: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Colour [N, 3] and alpha [N], 0-1, at points [N, 2] (x, y; 0-1 over the picture) of frames [N] with pose [B, 6]

@@ -85,8 +85,8 @@ class HeadTrainer(Trained):
         loss = loss + AMBIENT * done * outside(drawn, shooting.near_face(batch))
         if patch:
             side = self._patch_side()
-            pictures = (a.view(1, side, side, 3).permute(0, 3, 1, 2) for a in (shown, truth))
-            loss = loss + STRUCTURE * picture_loss(*pictures, torch.ones(1, 1, side, side, device=self.device))
+            drawn_patch, true_patch = (a.view(1, side, side, 3).permute(0, 3, 1, 2) for a in (shown, truth))
+            loss = loss + STRUCTURE * picture_loss(drawn_patch, true_patch, torch.ones(1, 1, side, side, device=self.device))
         return loss
 
     def conclude(self) -> dict[str, Any]:
@@ -176,5 +176,5 @@ def optimizer_of(model: nn.Module, learning_rate: float) -> torch.optim.Optimize
     """Adam as in RAD-NeRF, tables faster than networks."""
     tables = [p for name, p in model.named_parameters() if name.endswith("table")]
     others = [p for name, p in model.named_parameters() if not name.endswith("table")]
-    groups = [{"params": tables, "relative": GRID_RATE}, {"params": others}]
+    groups: list[dict[str, Any]] = [{"params": tables, "relative": GRID_RATE}, {"params": others}]
     return torch.optim.Adam(groups, learning_rate, betas=(0.9, 0.99), eps=1e-15)

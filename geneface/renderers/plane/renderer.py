@@ -64,7 +64,7 @@ class PlaneRenderer:
         """See Renderer."""
         plane = Plane(_dims(dims))
         plane.load_state_dict(tensors["plane"])
-        return cls(plane.to(device, memory_format=torch.channels_last).eval().requires_grad_(False), person)
+        return cls(plane.on(device).eval().requires_grad_(False), person)
 
     @torch.inference_mode()
     def layer(self, views: Views, frames: np.ndarray) -> Layer:

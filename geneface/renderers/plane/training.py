@@ -62,7 +62,7 @@ class PlaneTrainer(Trained):
         self.model.begin_with(
             torch.from_numpy(sample.mean(0)[None] / 255).float(), torch.from_numpy(seen.points[self.known].mean(0))
         )
-        self.model = self.model.to(device, memory_format=torch.channels_last)
+        self.model = self.model.on(device)
         self.network = compiled(self.model, device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
         self.visible = visible_mask(dims.size).to(device)
@@ -116,7 +116,7 @@ class PlaneTrainer(Trained):
 def pixel_weight(points: Array, size: int) -> Tensor:
     """[1, 1, size, size]: 0 where the source picture stays, 1 where it is drawn over, 4 where the lips come to be."""
     lips = points[:, 48:68].reshape(-1, 2)
-    low, high = np.percentile(lips, [0.5, 99.5], axis=0) + np.float64([[-0.08, -0.08], [0.08, 0.08]])
+    low, high = np.percentile(lips, [0.5, 99.5], axis=0) + np.array([[-0.08, -0.08], [0.08, 0.08]], np.float64)
     coordinates = grid(size)
     x, y = coordinates[..., 0], coordinates[..., 1]
     mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
