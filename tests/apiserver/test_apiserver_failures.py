@@ -151,13 +151,14 @@ def test_job_gone_before_we_looked(platform: Callable[..., Platform], node: Node
 def twin(one: Platform, node: Node, admin: KubeApi, adopted: bool) -> str:
     """A second pod of the same Job, as the Job controller makes one now and then; returns the first one's name.
 
-    Adopted, it counts as the Job's own, which then has one too many.
+    Adopted, it counts as the Job's own, which then has one too many; else it only goes when the Job goes.
     """
     (pod,) = node.pods()
+    owners = [] if adopted else [{**owner, "controller": False} for owner in pod["metadata"]["ownerReferences"]]
     labels = {name: value for name, value in pod["metadata"]["labels"].items() if adopted or "controller-uid" not in name}
     copy = {
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "twin", "labels": labels, "annotations": pod["metadata"]["annotations"]},
+        "metadata": {"name": "twin", "labels": labels, "annotations": pod["metadata"]["annotations"], "ownerReferences": owners},
         "spec": {name: value for name, value in pod["spec"].items() if name != "nodeName"},
     }  # fmt: skip
     admin.call("POST", namespaced("api/v1", one.namespace, "pods"), copy)
