@@ -223,3 +223,12 @@ def test_the_mouth_closes_in_a_silence_and_only_there(someone):
 def test_rebuilt_frames_lie_among_real_ones(someone):
     real = someone.bank[5:25]
     assert np.abs(postnet.embed(real, someone.bank) - real).mean() < 0.1
+
+
+@pytest.mark.parametrize(("name", "width"), [("mel", 82), ("whisper", 512)])
+def test_the_shipped_priors_are_small_and_fit_their_features(name, width):
+    path = prior.path_of(name)
+    made = prior.load(path)
+    assert path.stat().st_size <= 10_000_000 and (made.dims.audio, made.dims.audio_dim) == (name, width)
+    with torch.inference_mode():
+        assert made(torch.zeros(1, 20, width)).shape == (1, 10, made.dims.components)
