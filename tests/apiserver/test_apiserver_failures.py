@@ -66,12 +66,12 @@ def test_configuration_error(platform: Callable[..., Platform], idle: Node) -> N
 
 
 def test_unschedulable(platform: Callable[..., Platform], idle: Node) -> None:
-    one = platform(GENEFACE_UNSCHEDULABLE_SECONDS="4", GENEFACE_PENDING_SECONDS="1")
+    one = platform(GENEFACE_UNSCHEDULABLE_SECONDS="6", GENEFACE_PENDING_SECONDS="3")
     request = one.training("ann")
-    one.wait(idle.pods, 20, "the pod")
+    (pod,) = one.wait(idle.pods, 20, "the pod")
     words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
-    idle.set_status(idle.pods()[0]["metadata"]["name"], {"conditions": [condition]})
+    idle.set_status(pod["metadata"]["name"], {"conditions": [condition]})
     one.wait(lambda: one.reason(request).endswith(words), 10, "the reason")
     assert one.final(request, 20)["error"]["code"] == "pending_timeout"
 
