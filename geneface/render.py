@@ -70,10 +70,11 @@ def render_audio(
 
 def _speaking(loaded: Avatar, sound: Array, seed: int) -> Scene:
     """The person's own head motion from a random moment on, with a mouth that follows the sound."""
-    count, total = frame_count(len(sound)), len(loaded.dataset)
-    start = int(np.random.default_rng(seed).integers(0, max(1, total - count)))
+    first, last = base_frames.good_stretch(loaded.dataset.trainable)
+    start = int(np.random.default_rng(seed).integers(0, max(1, last - first - frame_count(len(sound)))))
     prediction = driving.Prediction(loaded, sound, seed)
-    numbers = base_frames.schedule(total, start, prediction.guard.shut > 0.5)
+    numbers = first + base_frames.schedule(last - first, start, prediction.guard.shut > 0.5)
+    start += first
     return Scene(numbers, prediction, lambda: {"motion": "predicted", "base_start": start, **prediction.report()})
 
 

@@ -107,9 +107,18 @@ def pasted_share(size: int) -> Tensor:
 
 def extract(frames: Tensor, placement: Placement, size: int) -> Tensor:
     """Takes the regions [T, 3, size, size] (float, 0-255) out of frames [T, H, W, 3] uint8, averaging where the picture is
-    finer than the region.
+    finer than the region; each frame by itself, whatever frames are beside it.
     """
-    finer = int(np.clip(np.ceil(2 * placement.half.max() / size - 0.3), 1, 8))
+    finer = np.clip(np.ceil(2 * placement.half / size - 0.3), 1, 8).astype(int)
+    regions = torch.empty(len(placement), 3, size, size)
+    for times in np.unique(finer):
+        alike = np.flatnonzero(finer == times)
+        regions[alike] = _taken(frames[alike], placement[alike], size, int(times))
+    return regions
+
+
+def _taken(frames: Tensor, placement: Placement, size: int, finer: int) -> Tensor:
+    """`extract` at `finer` samples to the pixel's side."""
     height, width = frames.shape[1:3]
     points = placement.to_picture(
         np.broadcast_to(grid(size * finer).numpy().reshape(1, -1, 2), (len(placement), (size * finer) ** 2, 2))

@@ -12,7 +12,7 @@ from geneface.face.person import aperture, pose_free
 from geneface.motion.generic.model import STRIDE
 from geneface.motion.postnet import Guard
 from geneface.sound.features import features_named
-from media.clock import SAMPLES_PER_FRAME, frame_count
+from media.clock import frame_count
 from steps.errors import InputError
 
 TEMPERATURE = 0.2
@@ -37,13 +37,13 @@ class Prediction:
                 "audio_features_mismatch",
                 f"The model was trained on {dims.audio} features of {dims.audio_dim} numbers; those here have {features.dim}.",
             )
-        self.model, self.sound, self.frames = loaded.motion, sound, frame_count(len(sound))
-        self.features = features.tuned(sound)
+        self.model, self.frames = loaded.motion, frame_count(len(sound))
+        self.features = features.reader(sound)
         self.latent = self.model.latent(self.frames, TEMPERATURE, seed)
         self.guard = Guard(loaded.person, sound, self.frames)
 
     def __iter__(self) -> Iterator[Array]:
-        """The normalised lower face of one window after the other, [t, 111]."""
+        """The normalised lower face of one window after the other, [t, 111]. Once: the guards remember what they saw."""
         start = 0
         while start < self.frames:
             stop = min(self.frames, start + (LATER if start else FIRST))
@@ -58,7 +58,7 @@ class Prediction:
     def _heard(self, start: int, stop: int) -> Array:
         """Coefficients [stop - start, K] of these frames; `start` and CONTEXT are multiples of the latent's stride."""
         first, last = max(0, start - CONTEXT), min(self.frames, stop + CONTEXT)
-        heard = self.features(self.sound[first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
+        heard = self.features(first, last)
         latent = None if self.latent is None else self.latent[:, :, first // STRIDE : -(-last // STRIDE)]
         return self.model(torch.from_numpy(heard)[None], latent)[0, start - first : stop - first].numpy()
 

@@ -22,9 +22,9 @@ SILENCE_FRAMES = 15
 """Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05)."""
 CLOSING, OPENING = 4, 6
 """Frames in which the mouth closes after the sound, and opens before it: people breathe in first."""
-RESTING = 1.5
+RESTING = 1.0
 """Aperture over the closed mouth's, in face units, at which lips in a silence rest: to the eye they touch, and what the
-prediction does below it stays (closing wholly costs r .02).
+prediction does below it stays (closing wholly costs r .017).
 """
 QUIET_DB, FLOOR_DB, SURE_DB = 30.0, 6.0, 20.0
 """A frame is silent this far under the speech's level; or less than this over the recording's own floor, if that is also at

@@ -6,11 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from media import video
+from media.mesh import runs
 
 BLOCK = 50
 """Frames decoded at once when the video runs backwards or to and fro (39 MB at 512 x 512; two or three are held)."""
 LONG_SILENCE, STILL = 50, 12
 """Frames of silence after which the head holds still, and how many frames it then moves to either side."""
+
+
+def good_stretch(good: np.ndarray) -> tuple[int, int]:
+    """First and one-past-last of the longest run of frames [T] that may be shown: in the others a hand, another shot's light or
+    a turned head would lie under the mouth.
+    """
+    return max(runs(good), key=lambda stretch: stretch[1] - stretch[0], default=(0, len(good)))
 
 
 def schedule(total: int, start: int, silent: np.ndarray) -> np.ndarray:

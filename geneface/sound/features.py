@@ -5,14 +5,17 @@ utterance; energy; and pitch. `whisper` is the encoder of Whisper-base (whisper.
 HuBERT-large (hubert.py), when their weights are there.
 """
 
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, Self
 
 import numpy as np
 
 from geneface.face.geometry import Array
 from geneface.sound.pitch import pitch
-from media.clock import SAMPLE_RATE, frame_count
+from media.clock import SAMPLE_RATE, SAMPLES_PER_FRAME, frame_count
 from steps.errors import InputError
 
 HOP = 320
@@ -25,6 +28,12 @@ PIECES, PIECE = 30, 2 * SAMPLE_RATE
 """Of a recording over a minute long, so many pieces of so many samples tell what is usual in it."""
 
 
+Reader = Callable[[int, int], Array]
+"""(first, last) frames of one recording to the features of those before `last`, [2 * (last - first), dim]."""
+_MARGIN = 10
+"""Frames of sound around those whose mel and pitch are read: more than any of their windows reaches."""
+
+
 class AudioFeatures(Protocol):
     """Turns sound into features of a fixed rate; `name` and `dim` are stored with what was trained on them."""
 
@@ -35,8 +44,8 @@ class AudioFeatures(Protocol):
         """samples [N] at 16 kHz, -1 to 1, to [2 * frame_count(N), dim]."""
         raise NotImplementedError
 
-    def tuned(self, samples: Array) -> "AudioFeatures":
-        """The same for pieces of this recording: what is measured of a whole recording is measured here, once."""
+    def reader(self, samples: Array) -> Reader:
+        """The same, piece by piece: however a recording is read, its features are those of the whole."""
         raise NotImplementedError
 
 
@@ -68,19 +77,44 @@ class Mel:
 
     name, dim = "mel", BANDS + 2
 
-    def __init__(self, voice: Voice | None = None) -> None:
-        self.voice = voice
-
-    def tuned(self, samples: Array) -> "Mel":
+    def reader(self, samples: Array) -> Reader:
         """See AudioFeatures."""
-        return Mel(Voice.of(samples))
+        voice, count = Voice.of(samples), frame_count(len(samples))
+
+        def read(first: int, last: int) -> Array:
+            start, stop = max(0, first - _MARGIN), min(count, last + _MARGIN)
+            rows = _heard(samples[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME], voice)
+            return rows[2 * (first - start) : 2 * (last - start)]
+
+        return read
 
     def __call__(self, samples: Array) -> Array:
-        voice = self.voice or Voice.of(samples)
-        mel = (np.maximum(log_mel(samples), voice.floor) - voice.mean) / 2.0
-        hertz, voiced = pitch(samples)
-        octaves = np.clip(np.log2(hertz / voice.hertz), -1, 1) * voiced
-        return np.concatenate([mel, mel.mean(1, keepdims=True), octaves[:, None]], 1).astype(np.float32)
+        return _heard(samples, Voice.of(samples))
+
+
+def _heard(samples: Array, voice: Voice) -> Array:
+    mel = (np.maximum(log_mel(samples), voice.floor) - voice.mean) / 2.0
+    hertz, voiced = pitch(samples)
+    octaves = np.clip(np.log2(hertz / voice.hertz), -1, 1) * voiced
+    return np.concatenate([mel, mel.mean(1, keepdims=True), octaves[:, None]], 1).astype(np.float32)
+
+
+def chunked(firsts: Sequence[int], chunk: Callable[[int], Array]) -> Reader:
+    """A reader of features that are made in chunks which lie fast in the recording: `chunk(k)` gives the rows from number
+    `firsts[k]` on, at least up to those of the next. The last two are held.
+    """
+    held = lru_cache(maxsize=2)(chunk)
+
+    def read(first: int, last: int) -> Array:
+        rows, row = [], 2 * first
+        while row < 2 * last:
+            at = bisect_right(firsts, row) - 1
+            stop = min(2 * last, firsts[at + 1]) if at + 1 < len(firsts) else 2 * last
+            rows.append(held(at)[row - firsts[at] : stop - firsts[at]])
+            row = stop
+        return np.concatenate(rows)
+
+    return read
 
 
 def features_named(name: str) -> AudioFeatures:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geneface.face.geometry import Array
+from geneface.sound.features import Reader, chunked
 from media.clock import SAMPLE_RATE, frame_count
 from steps import weights
 from steps.errors import InputError
@@ -188,25 +189,25 @@ class Hubert:
         except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError("weights_invalid", f"{path} holds no HuBERT-large in Hugging Face's layout: {error}") from error
 
-    def tuned(self, samples: Array) -> Self:
-        """See AudioFeatures: there is nothing to measure."""
-        return self
-
-    @torch.inference_mode()
-    def __call__(self, samples: Array) -> Array:
+    def reader(self, samples: Array) -> Reader:
+        """See AudioFeatures; the level is the whole recording's."""
         count = 2 * frame_count(len(samples))
-        result = np.zeros((count, self.dim), np.float32)
-        half = OVERLAP // HOP // 2
-        levelled = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
-        for start in range(0, max(1, len(samples) - OVERLAP), CHUNK - OVERLAP):
-            piece = np.pad(levelled[start : start + CHUNK], (0, 640))  # the last window needs what lies behind it
-            states = self.encoder(torch.from_numpy(piece.astype(np.float32))[None])[0].numpy()
-            skipped = half if start else 0
-            first = start // HOP + skipped
-            rows = states[skipped:][: count - first]
-            result[first : first + len(rows)] = rows
-            result[first + len(rows) :] = rows[-1:]
-        return result
+        mean, deviation = float(samples.mean()), float(np.sqrt(samples.var() + 1e-7))
+        starts = range(0, max(1, len(samples) - OVERLAP), CHUNK - OVERLAP)
+        firsts = [(start + OVERLAP // 2 * bool(start)) // HOP for start in starts]
+
+        @torch.inference_mode()
+        def rows(number: int) -> Array:
+            levelled = (samples[starts[number] : starts[number] + CHUNK] - mean) / deviation
+            piece = np.pad(levelled, (0, 640)).astype(np.float32)  # the last window needs what lies behind it
+            states = self.encoder(torch.from_numpy(piece)[None])[0, firsts[number] - starts[number] // HOP :].numpy()
+            missing = count - firsts[number] - len(states) if number == len(starts) - 1 else 0
+            return np.pad(states, ((0, max(0, missing)), (0, 0)), mode="edge")
+
+        return chunked(firsts, rows)
+
+    def __call__(self, samples: Array) -> Array:
+        return self.reader(samples)(0, frame_count(len(samples)))
 
 
 def _encoder(tensors: Mapping[str, Tensor]) -> Encoder:

@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geneface.face.geometry import Array
+from geneface.sound.features import Reader, chunked
 from media.clock import frame_count
 from steps import weights
 from steps.errors import InputError
 
 HOP, FFT, BANDS = 160, 400, 80
+ROW = 2 * HOP
+"""Samples from one of the encoder's rows to the next."""
 CHUNK, STRIDE = 30 * 16_000, 25 * 16_000
 """Samples that the encoder sees at once, and by which it moves on: chunks overlap by 5 s, whose edges are dropped."""
 HEAD = 64
@@ -155,31 +158,33 @@ class Whisper:
             raise InputError("weights_invalid", f"{path} is not Whisper base: its blocks after the first leave {shape} numbers.")
         return cls(encoder, levels)
 
-    def tuned(self, samples: Array) -> Self:
-        """See AudioFeatures: there is nothing to measure."""
-        return self
+    def reader(self, samples: Array) -> Reader:
+        """See AudioFeatures."""
+        starts = _starts(len(samples))
+
+        def rows(number: int) -> Array:
+            states = self._states(samples, starts[number])
+            heard = (states - self.levels.mean[:, None]) / self.levels.deviation[:, None]
+            return np.asarray(heard.mean(0).numpy())
+
+        return chunked([_first_row(start) for start in starts], rows)
 
     def __call__(self, samples: Array) -> Array:
-        count = 2 * frame_count(len(samples))
-        result = np.zeros((count, self.dim), np.float32)
-        for first, states in self.states(samples):
-            heard = ((states - self.levels.mean[:, None]) / self.levels.deviation[:, None]).mean(0)
-            rows = heard[: count - first].numpy()
-            result[first : first + len(rows)] = rows
-        return result
+        return self.reader(samples)(0, frame_count(len(samples)))
+
+    def states(self, samples: Array) -> Iterator[tuple[int, Tensor]]:
+        """What the blocks leave, chunk by chunk: (first row, [blocks - 1, rows, state]); of what two chunks both see, the first
+        half comes from the one before.
+        """
+        return ((_first_row(start), self._states(samples, start)) for start in _starts(len(samples)))
 
     @torch.inference_mode()
-    def states(self, samples: Array) -> Iterator[tuple[int, Tensor]]:
-        """What the blocks leave, chunk by chunk: (first row, [blocks - 1, rows, state]); chunks overlap by half of what the
-        encoder sees twice.
-        """
-        overlap = (CHUNK - STRIDE) // 640
-        for start in range(0, max(1, len(samples) - (CHUNK - STRIDE)), STRIDE):
-            chunk = np.zeros(CHUNK, np.float32)
-            piece = samples[start : start + CHUNK]
-            chunk[: len(piece)] = piece
-            skipped = overlap if start else 0
-            yield start // 320 + skipped, self.encoder(self._mel(torch.from_numpy(chunk))[None])[:, 0, skipped:]
+    def _states(self, samples: Array, start: int) -> Tensor:
+        """[blocks - 1, rows, state] of the chunk that begins at this sample, from its first row on."""
+        chunk = np.zeros(CHUNK, np.float32)
+        piece = samples[start : start + CHUNK]
+        chunk[: len(piece)] = piece
+        return self.encoder(self._mel(torch.from_numpy(chunk))[None])[:, 0, _first_row(start) - start // ROW :]
 
     def _mel(self, chunk: Tensor) -> Tensor:
         """Whisper's own log-mel of one chunk, [bands, frames at 100 Hz] (openai/whisper, audio.py: floor 8 decades under the
@@ -189,6 +194,16 @@ class Whisper:
         mel = (self.filters @ spectrum).clamp_min(1e-10).log10()
         mel = (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
         return mel[:, : 2 * self.encoder.dims.context]
+
+
+def _starts(count: int) -> list[int]:
+    """First samples of the chunks of a recording."""
+    return list(range(0, max(1, count - (CHUNK - STRIDE)), STRIDE))
+
+
+def _first_row(start: int) -> int:
+    """The row from which on the chunk that begins at this sample counts."""
+    return (start + (CHUNK - STRIDE) // 2 * bool(start)) // ROW
 
 
 def slaney_filters(bands: int) -> Array:

@@ -1,8 +1,14 @@
-"""The plane renderer's network: what it draws before it has learned anything, and how a flow bends its pictures."""
+"""The plane renderer: what its network draws before it has learned anything, how a flow bends its pictures, what lies under."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from geneface import render
+from geneface.avatar import Avatar
+from geneface.face.region import Placement, extract
 from geneface.renderers.plane.maps import LINES, motion_maps
 from geneface.renderers.plane.model import FLOW, UNLIKE, Plane, PlaneDims
 
@@ -57,3 +63,20 @@ def test_the_landmarks_flow_points_back_to_rest():
     assert abs(float(x)) < 1e-6
     assert float(y) == pytest.approx(-0.2, abs=0.02)
     assert maps[0, LINES:, 0, 1].abs().max() < 1e-3  # far from all landmarks nothing moves
+
+
+def test_a_region_does_not_depend_on_the_frames_beside_it():
+    frames = torch.randint(0, 256, (2, 400, 400, 3), dtype=torch.uint8)
+    placement = Placement(np.full((2, 2), 200.0, np.float32), np.array([50, 190], np.float32), np.zeros(2, np.float32))
+    apart = [extract(frames[i : i + 1], placement[i : i + 1], 64) for i in range(2)]
+    assert torch.equal(extract(frames, placement, 64), torch.cat(apart))
+
+
+def test_frames_that_are_not_trained_on_are_not_shown(model):
+    loaded = Avatar.load(model, torch.device("cpu"))
+    good = np.ones(len(loaded.dataset), bool)
+    good[[10, 60]] = False
+    spoilt = replace(loaded, dataset=replace(loaded.dataset, trainable=good))
+    sound = np.random.default_rng(0).normal(0, 0.1, 2 * len(good) * 640).astype(np.float32)
+    numbers = render._speaking(spoilt, sound, 0).numbers
+    assert good[numbers].all() and np.abs(np.diff(numbers)).max() == 1

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,24 @@ def test_hubert_reads_hugging_faces_layout(tmp_path, monkeypatch, old):
     with torch.inference_mode():
         short = encoder(torch.from_numpy((samples[:32_000] - samples.mean()) / np.sqrt(samples.var() + 1e-7))[None])[0]
     assert short.shape == (99, 64) and np.allclose(heard[:90], short[:90], atol=0.2)
+
+
+EXTRACTORS = {
+    "mel": sound.Mel,
+    "whisper": lambda: whisper.Whisper(whisper.Encoder(whisper.EncoderDims(80, 1500, 64, 2)), levels()),
+    "hubert": lambda: hubert.Hubert(hubert.Encoder(16, 64, 128, 2, 16, 4)),
+}
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_a_recording_read_in_pieces_is_heard_as_a_whole(name):
+    torch.manual_seed(0)
+    features = EXTRACTORS[name]()
+    loudness = np.repeat([0.1, 0.001, 0.3], 1120 * 640 // 3 + 1)[: 1120 * 640]
+    samples = (np.random.default_rng(0).normal(size=len(loudness)) * loudness).astype(np.float32)
+    read = features.reader(samples)
+    pieces = np.concatenate([read(first, last) for first, last in pairwise((0, 100, 101, 600, 1120))])
+    assert np.allclose(pieces, features(samples), atol=1e-5)
 
 
 def test_missing_hubert_says_what_to_put_where(tmp_path, monkeypatch):
