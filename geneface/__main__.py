@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("preprocess", help="a video becomes a dataset: cut, followed, packed")
     add.add_argument("--video", type=Path)
     add.add_argument("--data", type=Path, help="folder for the dataset")
-    add.add_argument("--profile", choices=PROFILES, default="quick")
+    add.add_argument("--profile", choices=PROFILES, default="quick", help="changes nothing here: all profiles share one dataset")
     add.add_argument("--describe", action="store_true", help="only say which dataset would come out")
     add = commands.add_parser("train", help="a dataset becomes a model; goes on where an earlier training stopped")
     add.add_argument("--data", type=Path, required=True)
@@ -95,6 +95,14 @@ def command(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
         from geneface import preprocess  # noqa: PLC0415 - the only one with a landmark library
 
         return preprocess.describe() if options.describe else preprocess.preprocess(options.video, options.data, reporter)
+    from geneface.devices import enough_memory  # noqa: PLC0415
+
+    with enough_memory():
+        return _on_device(options, reporter)
+
+
+def _on_device(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
+    """The commands that compute with torch."""
     if options.command == "train":
         from geneface import train  # noqa: PLC0415
 

@@ -37,7 +37,7 @@ class Avatar:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Self:
-        """Raises InputError `model_incomplete` or `model_version_unknown`."""
+        """Raises InputError `model_incomplete` or `model_version_unknown`, and what torch raises when the device fails."""
         manifest = manifest_of(folder)
         if manifest is None:
             raise InputError("model_incomplete", f"{folder} holds no finished model; run `python -m geneface train` first.")
@@ -53,6 +53,8 @@ class Avatar:
             kind = named(manifest["renderer"]["name"])
             drawn = {stage: load_file(folder / f"{stage}.safetensors") for stage in kind.stages}
             renderer = kind.load(manifest["renderer"]["dims"], drawn, person, device)
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise  # the GPU's fault, though both are RuntimeErrors, as is what torch says of tensors that do not fit
         except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError("model_incomplete", f"{folder} is not a whole model: {error}") from error
         return cls(Dataset.load(folder), person, motion.eval().requires_grad_(False), renderer, manifest)

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,36 @@ def device_named(name: str) -> torch.device:
     """
     if name == "auto":
         name = os.environ.get("GENEFACE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("device_unavailable", f"The device {name} was asked for, but torch sees no CUDA device here.")
-    if name == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(usable_cores(), MAX_THREADS))
     try:
-        return torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise InputError("device_unavailable", f"There is no device called {name!r}; use auto, cpu or cuda.") from None
+    if (device.index or 0) >= _count(device.type):
+        seen = f"torch sees {_count('cuda')} CUDA devices"
+        raise InputError("device_unavailable", f"There is no device {name!r} here ({seen}); use auto, cpu or cuda.")
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(usable_cores(), MAX_THREADS))
+    return device
+
+
+def _count(kind: str) -> int:
+    """Devices of this type that can be used here; torch knows more types than this package computes on."""
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return 1 if kind == "cpu" else 0
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Raises InputError `out_of_memory` when the GPU's memory runs out within."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
+        if isinstance(error, torch.AcceleratorError) and "out of memory" not in str(error):
+            raise  # another fault; a GPU that is full from the start says it with this error too
+        raise InputError(
+            "out_of_memory", "The GPU's memory is too small, or others fill it; take a smaller profile or a larger GPU."
+        ) from error
 
 
 def usable_cores(quota: Path = QUOTA) -> int:

@@ -19,6 +19,7 @@ from geneface.face.framing import crop_of
 from geneface.face.person import aperture
 from geneface.motion import driving
 from geneface.renderers import base_frames
+from geneface.renderers.plane.renderer import PlaneRenderer
 from media import audio, video
 from media.errors import AudioSilent
 from media.faces import Survey
@@ -189,6 +190,19 @@ def test_silence_and_missing_models_are_refused(model, tmp_path):
     with pytest.raises(InputError) as raised:
         Avatar.load(tmp_path, torch.device("cpu"))
     assert raised.value.code == "model_incomplete"
+
+
+def test_a_gpu_without_room_is_no_damaged_model(model, tmp_path, monkeypatch, capfd):
+    def full(*_arguments, **_more):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    words = ("render", "--model", model, "--split", "val", "--out", tmp_path / "o.mp4", "--device", "cpu")
+    monkeypatch.setattr(PlaneRenderer, "layer", full)
+    code, _, last = geneface(capfd, *words)
+    assert (code, last["code"]) == (64, "out_of_memory") and not (tmp_path / "o.mp4").exists()
+    monkeypatch.setattr(PlaneRenderer, "load", full)
+    code, _, last = geneface(capfd, *words)
+    assert (code, last["code"]) == (64, "out_of_memory")
 
 
 @pytest.mark.parametrize("name", ["motion.safetensors", "plane.safetensors", "person.safetensors"])
