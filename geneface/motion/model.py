@@ -2,7 +2,7 @@
 then a residual post-net.
 
 With a minute of speech the linear part carries most. The post-net (GeneFace's third network, trained by moments instead of an
-adversary unless asked) adds what is not linear, as far as it proved itself on speech that it was not trained on (`trust`).
+adversary) adds what is not linear, as far as it proved itself on speech that it was not trained on (`trust`).
 """
 
 from dataclasses import dataclass

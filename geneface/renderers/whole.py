@@ -1,8 +1,7 @@
 """What the renderers that draw head and torso share: whole frames to train on, and layers as large as the frame."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ from geneface.renderers.compose import foreground
 from geneface.renderers.regions import unpack
 
 LAYERS_SIDE = 256
+EYES_SCALE = 3.0
+"""Of the eyes' opening over the usual one, less 1, beside normalised motion."""
 SHUT_TIMES = 6.0
 """How many times more often, about, a frame is drawn whose eyes are shut."""
 LEAST_ALPHA = 0.1
@@ -97,6 +98,13 @@ def whole_layer(premultiplied: Tensor, alpha: Tensor, side: int) -> Layer:
     return Layer(colour.clamp(0, 1), alpha.clamp(0, 1), whole_frame(len(alpha), side))
 
 
+def box(points: Array, margin: float, size: int) -> np.ndarray:
+    """bool [size, size]: the box around where points [..., 2] (pixels of such a picture) mostly are, and `margin` more."""
+    low, high = np.percentile(points.reshape(-1, 2), [1, 99], axis=0) + np.array([[-margin], [margin]])
+    y, x = np.mgrid[:size, :size]
+    return np.asarray((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
+
+
 def pose_vector(pose: Pose, side: int) -> Array:
     """[T, 6]: the turn of the head (sines about x, y, z, for turns that are not large), its place in the frame (-1 to 1) and
     the logarithm of its size.
@@ -105,8 +113,3 @@ def pose_vector(pose: Pose, side: int) -> Array:
     turn = np.stack([r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]], 1) / 2
     place = pose.translation[:, :2] * (2 / side) - 1
     return np.concatenate([turn, place, np.log(pose.scale * 256 / side)[:, None]], 1).astype(np.float32)
-
-
-def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists as tuples, as dims had them before they were JSON."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from geneface.renderers.gs.blend import Splats
-from geneface.renderers.whole import tuples
+from geneface.renderers.whole import EYES_SCALE
 
 CODE, OWN, EYES, POSE = 32, 8, 2, 6
 """Numbers of the motion's code, of each Gaussian's own features, of the eyes, of a head pose (whole.pose_vector)."""
-EYES_SCALE = 3.0
 FREE = 6.0
 """Face units that the network may add to a Gaussian's place, about."""
 HARMONIC = 0.48860251
@@ -40,7 +39,7 @@ class GsDims:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """From JSON."""
-        return cls(**tuples(values))
+        return cls(**values)
 
     @property
     def head(self) -> int:

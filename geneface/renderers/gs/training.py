@@ -9,14 +9,12 @@ from torch import Tensor
 
 from geneface.face.person import Person
 from geneface.loop import Trained
-from geneface.renderers import Settings, Views
+from geneface.renderers import MOTION_NOISE, Settings, Views
 from geneface.renderers.gs.blend import blended, with_gsplat
 from geneface.renderers.gs.model import Gaussians, Sight
 from geneface.renderers.losses import ssim_map
-from geneface.renderers.whole import Footage, pose_vector
+from geneface.renderers.whole import Footage, box, pose_vector
 
-MOTION_NOISE = 0.05
-"""Deviation of the noise on normalised motion, as for the other renderers."""
 STRUCTURE, SHARE, STAY = 0.2, 0.3, 1e-4
 """Weights of 1 - SSIM (Kerbl et al. 2023), of the layers' mask, and of squared face units off the mesh."""
 MOUTH_WEIGHT = 3.0
@@ -89,8 +87,6 @@ def sight_of(views: Views, side: int, device: torch.device) -> Sight:
 
 def mouth_weight(views: Views, person: Person, size: int, side: int) -> Tensor:
     """[1, 1, size, size]: 1, and more where the lips come to be."""
-    lips = views.pose.project(person.motion(views.lower)[:, 48:68])[..., :2].reshape(-1, 2)
-    low, high = (np.percentile(lips, [0.5, 99.5], axis=0) + 0.5) * (size / side) + np.array([[-2, -2], [2, 2]], np.float64)
-    y, x = np.mgrid[:size, :size] + 0.5
-    mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
+    lips = views.pose.project(person.motion(views.lower)[:, 48:68])[..., :2]
+    mouth = box((lips + 0.5) * (size / side) - 0.5, 2, size)
     return torch.from_numpy(1 + MOUTH_WEIGHT * mouth.astype(np.float32))[None, None]

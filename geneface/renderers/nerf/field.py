@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from geneface.renderers.nerf.camera import harmonics
 from geneface.renderers.nerf.grid import Grid
-from geneface.renderers.whole import tuples
+from geneface.renderers.whole import EYES_SCALE
 
 CODE, GEOMETRY, HARMONICS, EYES = 64, 32, 16, 2
-EYES_SCALE = 3.0
 """A closed eye counts as much as a landmark three deviations off."""
 AMBIENT_START = 0.1
 """Spread of the ambient grid at first: a flat one would not tell the network which way to move a point's coordinates."""
@@ -47,7 +46,7 @@ class NerfDims:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """From JSON."""
-        return cls(**tuples(values))
+        return cls(**values)
 
 
 def mlp(*widths: int) -> nn.Sequential:

@@ -9,15 +9,13 @@ from torch.nn import functional
 
 from geneface.face.geometry import Array
 from geneface.face.person import Person
-from geneface.renderers import Views
+from geneface.renderers import MOTION_NOISE, Views
 from geneface.renderers.nerf.camera import Cameras
 from geneface.renderers.nerf.field import NerfDims
 from geneface.renderers.nerf.march import Head
-from geneface.renderers.whole import Footage
+from geneface.renderers.whole import Footage, box
 from steps.errors import InputError
 
-MOTION_NOISE = 0.05
-"""Deviation of the noise on normalised motion, as for the other renderers."""
 CARVE_FRAMES, CARVE_AGREE = 48, 0.9
 """Frames that are looked at, and how many of them must show the head in a cell that is kept: this share of the best cell's."""
 MARGIN = 0.04
@@ -27,8 +25,8 @@ NO_HEAD = "The dataset's layers show a head in no frame."
 
 @dataclass(frozen=True)
 class Batch:
-    """Rays of some frames: frame [R], pixels [R, 2] of the dataset's frames, and what they are to show: colour [R, 3] and the
-    shares [R, 3] of head, neck and torso.
+    """Rays of the frames `chosen` [B]: which of these each belongs to [R], and what it is to show: colour [R, 3] and the shares
+    [R, 3] of head, neck and torso.
     """
 
     chosen: np.ndarray
@@ -58,11 +56,7 @@ class Shooting:
         of it all goes to the mouth, and half as much to the eyes.
         """
         size = self.dims.size
-        y, x = np.mgrid[:size, :size]
-        low, high = np.percentile(self.lips.reshape(-1, 2), [1, 99], axis=0) + np.array([[-2, -2], [2, 2]], np.float64)
-        mouth = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
-        low, high = np.percentile(self.eyes.reshape(-1, 2), [1, 99], axis=0) + np.array([[-1, -1], [1, 1]], np.float64)
-        eyes = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
+        mouth, eyes = box(self.lips, 2, size), box(self.eyes, 1, size)
         weight = (share + floor) / (share + floor).sum()
         weight = weight + features * (mouth / max(mouth.sum(), 1) + 0.5 * eyes / max(eyes.sum(), 1))
         return np.asarray((weight / weight.sum()).ravel())
