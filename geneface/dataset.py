@@ -1,9 +1,11 @@
 """What preprocessing leaves behind: a folder with packed frames, sound, landmarks and an account of itself."""
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +45,15 @@ class Dataset:
             raise InputError(
                 "dataset_incomplete", f"{folder} holds no complete dataset; run `python -m geneface preprocess` first."
             )
-        with np.load(folder / LANDMARKS, allow_pickle=False) as arrays:
-            points, eyes = (arrays[name].astype(np.float32) for name in ("points", "eyes"))
-            trainable = arrays["trainable"].astype(bool)
+        try:
+            with np.load(folder / LANDMARKS, allow_pickle=False) as arrays:
+                points, eyes = (arrays[name].astype(np.float32) for name in ("points", "eyes"))
+                trainable = arrays["trainable"].astype(bool)
+        except (BadZipFile, EOFError, KeyError, OSError, RuntimeError, ValueError, zlib.error) as error:
+            raise InputError(
+                "dataset_incomplete",
+                f"{folder / LANDMARKS} is damaged ({error}); remove {folder} and run `python -m geneface preprocess` again.",
+            ) from error
         return cls(folder, account, points, eyes, trainable)
 
     def __len__(self) -> int:
@@ -100,6 +108,7 @@ def account_of(folder: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all."""
+    """Whole or not at all. Raises ValueError for a number that is not finite: JSON has none."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     with written(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(f"{text}\n", "utf-8")

@@ -53,6 +53,13 @@ def frames_unusable(name: str, share: float, where: str) -> InputError:
     )
 
 
+def face_does_not_move(name: str) -> InputError:
+    """A photo with sound, or somebody who only listens."""
+    return InputError(
+        "face_does_not_move", f"{name}: the lips do not move; a photo is not enough. Film the person while they speak."
+    )
+
+
 def audio_out_of_sync(name: str, frames: int) -> InputError:
     """Sound and picture are too far apart to be put together safely."""
     later = "after" if frames > 0 else "before"

@@ -2,6 +2,7 @@
 that the sound alone gives. `python -m eval` scores finished films; these figures need no landmark library.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,14 +16,20 @@ from geneface.renderers.compose import SOURCE, Background, Composer
 from media import video
 from media.clock import FPS
 from media.mouth import mouth_squares
+from steps.program import check_stop
 
 FRAMES = 48
 """Of the tail whose pictures are scored, evenly spread."""
+STILL = 1e-3
+"""Face units: what varies by less does not move."""
 
 
-def scores(loaded: Avatar, seed: int) -> dict[str, float | int]:
+def scores(loaded: Avatar, seed: int) -> dict[str, float | None]:
     """Mouth region PSNR in dB under true motion and of a constant mouth; r and amplitude of the aperture, r of the mouth's width
     and LMD-motion over that of a frozen mouth, of the motion predicted from the held-out sound (yardstick's definitions).
+    None where a figure says nothing, as of a mouth that does not move.
+
+    Raises StoppedError after SIGTERM.
     """
     data, person = loaded.dataset, loaded.person
     tail = slice(data.trained, len(data))
@@ -38,10 +45,11 @@ def scores(loaded: Avatar, seed: int) -> dict[str, float | int]:
     still = Views(views.pose, np.zeros_like(views.lower), views.eyes)
     figures = {
         "mouth_psnr": _psnr(loaded, views), "constant_mouth_psnr": _psnr(loaded, still), "aperture_r": _r(gap, true_gap),
-        "aperture_amplitude": gap.std() / true_gap.std(), "width_r": _r(mouth_width(found), mouth_width(truth)),
-        "lmd_over_frozen": np.linalg.norm(lips - true_lips, axis=-1).mean() / np.linalg.norm(true_lips, axis=-1).mean(),
+        "aperture_amplitude": _share(gap.std(), true_gap.std()), "width_r": _r(mouth_width(found), mouth_width(truth)),
+        "lmd_over_frozen": _share(*(np.linalg.norm(apart, axis=-1).mean() for apart in (lips - true_lips, true_lips))),
     }  # fmt: skip
-    return {"frames": len(truth), **{name: round(float(value), 3) for name, value in figures.items()}}
+    told = {name: round(value, 3) if math.isfinite(value) else None for name, value in figures.items()}
+    return {"frames": len(truth), **told}
 
 
 def _psnr(loaded: Avatar, views: Views) -> float:
@@ -52,6 +60,7 @@ def _psnr(loaded: Avatar, views: Views) -> float:
     squares = mouth_squares(data.points[data.trained :])
     found = []
     for index, frame in _frames(loaded, chosen):
+        check_stop()
         drawn = composer(views[index : index + 1], frame[None], None)[0]
         left, top, side, _ = (round(value) for value in squares[index])
         rows, columns = slice(max(0, top), top + side), slice(max(0, left), left + side)
@@ -68,5 +77,9 @@ def _frames(loaded: Avatar, chosen: np.ndarray) -> Iterator[tuple[int, np.ndarra
     return ((index, frame) for index, frame in enumerate(pictures) if index in wanted)
 
 
+def _share(value: float, whole: float) -> float:
+    return float(value / whole) if whole > STILL else math.nan
+
+
 def _r(first: Array, second: Array) -> float:
-    return float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))
+    return float(np.corrcoef(first, second)[0, 1]) if min(first.std(), second.std()) > STILL else math.nan

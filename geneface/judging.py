@@ -13,6 +13,7 @@ from geneface.face.geometry import Array
 from geneface.face.quality import Flag, Mask
 from geneface.view import View
 from geneface.watching import Measures
+from media import mouth
 from media.clock import FPS
 from media.errors import FaceMissingInFrames, NoFaceDetected
 from media.mesh import POINTS, Landmarks, bridge, runs
@@ -21,6 +22,9 @@ from steps.errors import InputError
 LEAST_SECONDS = 4.0
 LEAST_SHARE = 0.6
 """Of the frames: the longest stretch that can be used, and what can be trained on in it."""
+LEAST_MOVEMENT = 3.0
+"""Face units (256 to a face's width) from the 3 % to the 97 % quantile of the aperture. The mesh trembles by up to 2 on a photo
+that is moved about or full of grain; people who speak open their lips by 12 and more."""
 _EDGE = 0.02
 """Share of the picture's side within which a face is about to leave."""
 
@@ -41,10 +45,12 @@ class Kept:
 def kept(view: View, seen: list[Array | None], measures: Measures) -> Kept:
     """Judges every frame and chooses. `seen`: the mesh's answer for each.
 
-    Raises InputError: see `usable_stretch` and `require_trainable`.
+    Raises InputError: `no_face_detected`; see `usable_stretch` and `require_trainable`.
     """
     name, total = view.source.name, len(seen)
     found, wrong = believed(seen, measures)
+    if not found.found.any():
+        raise NoFaceDetected(name)  # before what is measured on faces
     marks = marks_of(found, wrong, measures, SIDE, view.others(total))
     touching = leaving(found, view.squares(total), view.stream.width, view.stream.height)
     first, last = usable_stretch(name, found, quality.cuts(found, measures.change), touching)
@@ -134,6 +140,13 @@ def require_trainable(name: str, marks: NDArray[np.uint16]) -> None:
     if worst is Flag.COVERED:
         raise errors.mouth_covered(name, share, where)
     raise errors.face_leaves_picture(name, where)
+
+
+def require_movement(name: str, front: Array) -> None:
+    """Raises InputError `face_does_not_move` when the lips of pose-free points [T, 478, 3] do not."""
+    low, high = np.percentile(mouth.aperture(front), (3, 97))
+    if high - low < LEAST_MOVEMENT:
+        raise errors.face_does_not_move(name)
 
 
 def seconds(stretches: list[tuple[int, int]], limit: int = 6) -> str:

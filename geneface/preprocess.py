@@ -89,7 +89,7 @@ def preprocess(source: Path, folder: Path, reporter: Reporter) -> dict[str, Any]
         raise frame_rate_too_low(source.name, info.video.fps, LEAST_RATE)
     digest = sha256(source)
     kept = account_of(folder)
-    if kept and (kept["version"], kept["options_hash"], kept["video_sha256"]) == (VERSION, options_hash(), digest):
+    if kept and tuple(map(kept.get, ("version", "options_hash", "video_sha256"))) == (VERSION, options_hash(), digest):
         reporter.message(f"{folder} holds this dataset already")
         return {"dataset": str(folder), "unchanged": True, **kept}
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +123,7 @@ def _make(source: Path, folder: Path, sound: np.ndarray, digest: str, reporter: 
         if kept.last - kept.first < kept.total:
             _cut(partial, kept.first, kept.last, reporter)
     front, good = from_the_front(kept.points), quality.trainable(kept.marks)
+    judging.require_movement(source.name, front[good])
     apart = offset.measure(front, fitted(sound, kept.first, kept.last), good)
     later = offset.to_remove(apart)
     if abs(later) > offset.MOST:
@@ -193,6 +194,7 @@ def _cut(path: Path, first: int, last: int, reporter: Reporter) -> None:
     shorter: Writer = video.pack(path.with_name(f".cut-{path.name}"), SIDE, SIDE)
     with shorter as writer:
         for frame in video.frames(path, start=first / FPS, seconds=(last - first) / FPS):
+            check_stop()
             writer.write(frame)
     shorter.path.replace(path)
 

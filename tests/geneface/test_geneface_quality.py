@@ -96,6 +96,18 @@ def test_a_flash_is_no_cut():
     assert lasting_change(thumbs[:1], np.ones(1, bool)).tolist() == [0]
 
 
+def test_a_face_that_the_mesh_never_finds(made, talker, monkeypatch):
+    """The survey's detector takes more for a face than the mesh does."""
+    monkeypatch.setattr(preprocess.mesh, "follow", lambda pictures: ((frame, None) for frame in pictures))
+    assert refused(made, talker)[0] == "no_face_detected"
+
+
+def test_a_photo_with_sound_is_refused_however_it_is_moved(made, talker):
+    still = [moved(talker[60], 20 * np.sin(i / 9), 10 * np.cos(i / 7), 1 + 0.002 * i) for i in range(COUNT)]
+    for pictures in (talker[60:61] * COUNT, still):
+        assert refused(made, pictures)[0] == "face_does_not_move"
+
+
 def test_four_black_frames_are_bridged(made, talker):
     data, report = made([f * 0 if 50 <= i < 54 else f for i, f in enumerate(talker)])
     assert len(data) == COUNT and np.isfinite(data.points).all()

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from geneface_person import signal, sound, write_dataset
 
-from geneface import avatar, checkpoints, preprocess, render, renderers, train
+from geneface import avatar, checkpoints, dataset, held_out, preprocess, render, renderers, train
 from geneface.__main__ import main
 from geneface.avatar import Avatar
 from geneface.face.framing import crop_of
@@ -24,7 +25,8 @@ from media import audio, video
 from media.errors import AudioSilent
 from media.faces import Survey
 from media.probe import probe
-from steps.errors import InputError
+from steps import program
+from steps.errors import InputError, StoppedError
 from steps.progress import Reporter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +192,56 @@ def test_silence_and_missing_models_are_refused(model, tmp_path):
     with pytest.raises(InputError) as raised:
         Avatar.load(tmp_path, torch.device("cpu"))
     assert raised.value.code == "model_incomplete"
+
+
+def test_what_a_still_mouth_is_worth_is_not_a_number(model):
+    loaded = Avatar.load(model, torch.device("cpu"))
+    points = loaded.dataset.points.copy()
+    points[200:] = points[200]
+    found = held_out.scores(replace(loaded, dataset=replace(loaded.dataset, points=points)), 0)
+    assert {name for name, value in found.items() if value is None} == {
+        "aperture_r", "aperture_amplitude", "width_r", "lmd_over_frozen",
+    }  # fmt: skip
+    assert json.dumps(found, allow_nan=False) and found["mouth_psnr"] > 10
+
+
+def test_json_holds_no_nan_and_a_file_stays_as_it_was(tmp_path):
+    dataset.write_json(tmp_path / "a.json", {"r": None})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        dataset.write_json(tmp_path / "a.json", {"r": float("nan")})
+    assert [(path.name, json.loads(path.read_text())) for path in tmp_path.iterdir()] == [("a.json", {"r": None})]
+
+
+def test_scoring_and_cutting_stop_when_asked(model, data, tmp_path, monkeypatch):
+    loaded, frames = Avatar.load(model, torch.device("cpu")), tmp_path / "frames.mp4"
+    shutil.copyfile(data / "frames.mp4", frames)
+    monkeypatch.setattr(program, "_stop_requested", True)
+    with pytest.raises(StoppedError):
+        held_out.scores(loaded, 0)
+    with pytest.raises(StoppedError):
+        preprocess._cut(frames, 0, 20, Reporter())
+    assert list(tmp_path.iterdir()) == [frames] and frames.read_bytes() == (data / "frames.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "misdirected"])
+def test_damaged_landmarks_are_named(data, tmp_path, damage):
+    torn = shutil.copytree(data, tmp_path / "torn")
+    path = torn / "landmarks.npz"
+    whole = path.read_bytes()
+    if damage == "foreign":
+        np.savez(path, points=np.zeros((3, 478, 3)))
+    else:  # the last: where the archive's directory lies is the 6th to 3rd byte from the end
+        path.write_bytes({"torn": whole[:5000], "empty": b"", "misdirected": whole[:-6] + b"\xff" * 4 + whole[-2:]}[damage])
+    with pytest.raises(InputError) as raised:
+        dataset.Dataset.load(torn)
+    assert raised.value.code == "dataset_incomplete" and "landmarks.npz" in str(raised.value)
+
+
+def test_an_account_of_something_else_is_no_dataset_of_this_video(talker_clip, data, tmp_path, monkeypatch):
+    folder = shutil.copytree(data, tmp_path / "data")
+    (folder / "dataset.json").write_text('{"name": "another program\'s"}')
+    monkeypatch.setattr(preprocess, "_make", lambda *_: {"made": True})
+    assert preprocess.preprocess(talker_clip, folder, Reporter()) == {"made": True}
 
 
 def test_a_gpu_without_room_is_no_damaged_model(model, tmp_path, monkeypatch, capfd):
