@@ -22,15 +22,16 @@ from geneface.motion import ridge
 from geneface.motion.generic import prior
 from geneface.motion.model import MotionDims
 from geneface.motion.postnet import guard
+from geneface.motion.ridge import Mask
 from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import PROFILES
 from geneface.sound.features import AudioFeatures, features_named
 from media.clock import SAMPLES_PER_FRAME
 
 BLOCKS, MARGIN = 11, 12
-Predictor = Callable[[Person, Array, Array, Array], Array]
-"""(person, audio features [2T, dim] and normalised lower face [T, 111] of the known frames, sound of the held ones) to the
-normalised lower face of the held ones.
+Predictor = Callable[[Person, Array, Array, Mask, Array], Array]
+"""(person, audio features [2T, dim] and normalised lower face [T, 111] of the known frames, which of them [T] teach,
+sound of the held ones) to the normalised lower face of the held ones.
 """
 
 
@@ -52,10 +53,10 @@ def product(features: AudioFeatures, with_prior: bool, guarded: bool, seed: int)
     generic = prior.load(shipped) if with_prior and shipped.exists() else None
     dims = MotionDims(features.name, features.dim, COMPONENTS, generic.dims if generic else None)
 
-    def predict(person: Person, heard: Array, lower: Array, sound: Array) -> Array:
+    def predict(person: Person, heard: Array, lower: Array, usable: Mask, sound: Array) -> Array:
         torch.manual_seed(seed)
         settings = PROFILES["cpu"].motion
-        speech = Speech(heard, person.coefficients(lower))
+        speech = Speech(heard, person.coefficients(lower), usable)
         trainer = MotionTrainer(speech, person, dims, generic, settings, torch.device("cpu"))
         trainer.model.train()
         for step in range(settings.steps):
@@ -76,8 +77,8 @@ def ridge_on(features: AudioFeatures, context: int = 5) -> Predictor:
         padded = np.pad(frames, ((context, context), (0, 0)), mode="edge")
         return np.concatenate([padded[i : i + len(frames)] for i in range(2 * context + 1)], 1)
 
-    def predict(person: Person, heard: Array, lower: Array, sound: Array) -> Array:
-        weight, bias = ridge.solve(stacked(heard), lower, 1e-3)
+    def predict(person: Person, heard: Array, lower: Array, usable: Mask, sound: Array) -> Array:
+        weight, bias = ridge.solve(stacked(heard)[usable], lower[usable], 1e-3)
         return stacked(features(sound)) @ weight + bias
 
     return predict
@@ -86,7 +87,7 @@ def ridge_on(features: AudioFeatures, context: int = 5) -> Predictor:
 def convolutional(features: AudioFeatures, seed: int, steps: int = 300) -> Predictor:
     """Baseline: a small convolutional net trained by least squares."""
 
-    def predict(person: Person, heard: Array, lower: Array, sound: Array) -> Array:
+    def predict(person: Person, heard: Array, lower: Array, usable: Mask, sound: Array) -> Array:
         torch.manual_seed(seed)
         coefficients, rng = torch.from_numpy(person.coefficients(lower)), np.random.default_rng(seed)
         net = torch.nn.Sequential(
@@ -100,8 +101,9 @@ def convolutional(features: AudioFeatures, seed: int, steps: int = 300) -> Predi
             starts = rng.integers(0, len(lower) - length + 1, 16)
             batch = torch.stack([audio[2 * s : 2 * (s + length)] for s in starts]).transpose(1, 2)
             truth = torch.stack([coefficients[s : s + length] for s in starts]).transpose(1, 2)
+            counts = torch.from_numpy(np.stack([usable[s : s + length] for s in starts]))[:, None]
             optimizer.zero_grad()
-            (net(batch) - truth).square().mean().backward()
+            ((net(batch) - truth) * counts).square().mean().backward()
             optimizer.step()
         with torch.inference_mode():
             found = net.eval()(torch.from_numpy(features(sound))[None].transpose(1, 2))[0].T.numpy()
@@ -117,10 +119,11 @@ def score(dataset: Dataset, features: AudioFeatures, predictor: Predictor) -> Sc
     for block in np.array_split(np.arange(len(points)), BLOCKS):
         known = np.ones(len(points), bool)
         known[max(0, block[0] - MARGIN) : block[-1] + MARGIN + 1] = False
-        person = Person.of(points[known])
+        person = Person.of(points[known & dataset.trainable])
         _, motion = pose_free(points, person.shape)
         held_sound = sound[block[0] * SAMPLES_PER_FRAME : (block[-1] + 1) * SAMPLES_PER_FRAME]
-        found = predictor(person, heard[: 2 * len(points)][np.repeat(known, 2)], person.lower(motion[known]), held_sound)
+        known_heard, usable = heard[: 2 * len(points)][np.repeat(known, 2)], dataset.trainable[known]
+        found = predictor(person, known_heard, person.lower(motion[known]), usable, held_sound)
         truths.append(motion[block])
         founds.append(person.motion(found[: len(block)]))
     return _scored(truths, founds)

@@ -129,10 +129,14 @@ class _Training:
         sound = self.dataset.sound(last=self.dataset.trained)
         heard = self.features(sound)[: 2 * self.dataset.trained]
         self.reporter.progress("audio features", 1, 1)
-        speech = Speech(heard, self.person.coefficients(self.views.lower))
-        trainer = MotionTrainer(speech, self.person, dims, generic, self.options.profile.motion, self.device)
+        usable = self.dataset.trainable[: self.dataset.trained]
+        speech = Speech(heard, self.person.coefficients(self.views.lower), usable)
+        trainer = MotionTrainer(speech, self.person, dims, generic, self.options.profile.motion, self.device, self._fitted)
         self.reports[name] = self._trained(trainer, {})
         self.motion = trainer.model.cpu().eval()
+
+    def _fitted(self, done: int, total: int) -> None:
+        self.reporter.progress("fit motion", done, total)
 
     def _train_stage(self, stage: str) -> None:
         order = self.kind.stages

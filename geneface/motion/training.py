@@ -32,10 +32,11 @@ would raise most what is hardly predicted at all), and raising it further costs 
 
 @dataclass(frozen=True)
 class Speech:
-    """Training pairs of one person: audio [2T, dim] and coefficients [T, K]."""
+    """Training pairs of one person: audio [2T, dim], coefficients [T, K], and which frames [T] may be learned from."""
 
     audio: Array
     coefficients: Array
+    usable: ridge.Mask
 
 
 class MotionTrainer(Trained):
@@ -45,7 +46,7 @@ class MotionTrainer(Trained):
 
     def __init__(
         self, speech: Speech, person: Person, dims: MotionDims, prior: Generic | None, settings: MotionTraining,
-        device: torch.device,
+        device: torch.device, turn: ridge.Turn = lambda done, total: None,
     ) -> None:  # fmt: skip
         self.speech, self.person, self.settings, self.device = speech, person, settings, device
         self.steps, self.learning_rate, self.batch = settings.steps, settings.learning_rate, settings.batch
@@ -53,49 +54,57 @@ class MotionTrainer(Trained):
         if self.model.generic is not None and prior is not None:
             self.model.generic.load_state_dict(prior.state_dict())
             self.model.generic.eval().requires_grad_(False)
-        self.held = int(len(speech.coefficients) * HELD)
-        self._fit_linear()
+        usable = np.flatnonzero(speech.usable)
+        held = int(len(usable) * HELD)
+        self.last = int(usable[-held]) if held else len(speech.usable)  # where the held end begins
+        self._fit_linear(turn)
         self.model = self.model.to(device)
         self.optimizer = torch.optim.AdamW(self.model.post.parameters(), settings.learning_rate, weight_decay=0.05)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """The post-net's distance from the truth on random stretches from before the held end, with velocity and moments."""
-        last = len(self.speech.coefficients) - self.held
-        length = min(self.settings.frames, last)
-        starts = rng.integers(0, last - length + 1, self.batch)
-        linear, truth = (
+        """The post-net's distance from the truth on random stretches from before the held end, with velocity and moments; only
+        usable frames count, and differences of two such.
+        """
+        length = min(self.settings.frames, self.last)
+        starts = rng.integers(0, self.last - length + 1, self.batch)
+        linear, truth, usable = (
             torch.from_numpy(np.stack([array[s : s + length] for s in starts])).to(self.device)
-            for array in (self.line.predicted, self.speech.coefficients)
+            for array in (self.line.predicted, self.speech.coefficients, self.speech.usable[:, None])
         )
         found = self.model.post(linear)
         error = found - truth
-        moments = (found.mean(1) - truth.mean(1)).square().mean() + (found.std(1) - truth.std(1)).square().mean()
-        return error.square().mean() + VELOCITY * error.diff(dim=1).square().mean() + MOMENTS * moments
+        velocity = _mean(error.diff(dim=1).square(), usable[:, 1:] & usable[:, :-1])
+        moments = sum(((a - b).square().mean() for a, b in zip(_moments(found, usable), _moments(truth, usable), strict=True)))
+        return _mean(error.square(), usable) + VELOCITY * velocity + MOMENTS * moments
 
     def validate(self) -> float:
         """Squared error of the post-net on the held end."""
-        start = len(self.speech.coefficients) - self.held
-        return float(np.square(self._posted()[start:] - self.speech.coefficients[start:]).mean())
+        return self._held_error(self._posted())
 
     def conclude(self) -> dict[str, Any]:
-        """Sets trust and gain from the held end of the training part; returns what a report says about it."""
-        start = len(self.speech.coefficients) - self.held
-        truth, line = self.speech.coefficients[start:], self.line.predicted
+        """Sets the trust from the held end of the training part, the gain from all of it; returns what a report says about it."""
+        usable, line = self.speech.usable, self.line.predicted
+        truth = self.speech.coefficients[usable]
         self.model.eval()
         whole = self._posted()
         mixed = {trust: line + trust * (whole - line) for trust in TRUSTS}
-        errors = {trust: float(np.square(found[start:] - truth).mean()) for trust, found in mixed.items()}
+        errors = {trust: self._held_error(found) for trust, found in mixed.items()}
         trust = min(errors, key=errors.__getitem__)
-        gain = float(np.clip(AMPLITUDE * self._spread(self.speech.coefficients) / self._spread(mixed[trust]), *GAIN_RANGE))
+        gain = float(np.clip(AMPLITUDE * self._spread(truth) / self._spread(mixed[trust][usable]), *GAIN_RANGE))
         self.model.trust.fill_(trust)
         self.model.gain.fill_(gain)
-        r = [float(np.corrcoef(line[:, k], self.speech.coefficients[:, k])[0, 1]) for k in range(min(4, line.shape[1]))]
+        r = [float(np.corrcoef(line[usable, k], truth[:, k])[0, 1]) for k in range(min(4, line.shape[1]))]
         return {
             "penalty": self.line.penalty, "prior_share": self.line.share if self.model.generic else None,
             "out_of_fold_r": [round(value, 3) for value in r], "trust": trust,
             "held_errors": {str(share): round(error, 4) for share, error in errors.items()},
-            "gain": round(gain, 2),
+            "gain": round(gain, 2), "frames_used": int(usable.sum()),
         }  # fmt: skip
+
+    def _held_error(self, found: Array) -> float:
+        """Squared error of coefficients [T, K] on the usable frames of the held end."""
+        frames = np.flatnonzero(self.speech.usable[self.last :]) + self.last
+        return float(np.square(found[frames] - self.speech.coefficients[frames]).mean())
 
     @torch.inference_mode()
     def _posted(self) -> Array:
@@ -111,10 +120,26 @@ class MotionTrainer(Trained):
         """Deviation of the aperture, in face units."""
         return float(aperture(self.person.motion(self.person.lower_of(coefficients))).std())
 
-    def _fit_linear(self) -> None:
+    def _fit_linear(self, turn: ridge.Turn) -> None:
         with torch.inference_mode():
             parts = self.model.inputs(torch.from_numpy(self.speech.audio)[None])
         heard, generic = (part[0].numpy() for part in parts)
-        self.line = ridge.fit(heard, generic, self.speech.coefficients, PENALTIES, SHARES, MARGIN + CONTEXT, self._seen)
+        self.line = ridge.fit(
+            heard, generic, self.speech.coefficients, self.speech.usable, PENALTIES, SHARES, MARGIN + CONTEXT, self._seen, turn
+        )
         self.model.weight.copy_(torch.from_numpy(self.line.weight))
         self.model.bias.copy_(torch.from_numpy(self.line.bias))
+
+
+def _mean(values: Tensor, usable: Tensor) -> Tensor:
+    """Mean of values [B, L, K] over the usable frames [B, L, 1]."""
+    return (values * usable).sum() / (usable.sum() * values.shape[2]).clamp(min=1)
+
+
+def _moments(values: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation [B, K] of each stretch [B, L, K] over its usable frames [B, L, 1]."""
+    count = usable.sum(1)
+    mean = (values * usable).sum(1) / count.clamp(min=1)
+    around = (values - mean[:, None]) * usable
+    squares = around.square().sum(1) / (count - 1).clamp(min=1)
+    return mean, squares.clamp(min=1e-12).sqrt()  # the root of 0 has no gradient

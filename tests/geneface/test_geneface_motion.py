@@ -1,9 +1,12 @@
+import dataclasses
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from geneface_person import landmarks, signal
 
-from geneface import loop
+from geneface import dataset, loop, renderers, train
 from geneface.face import person
 from geneface.motion import model as motion_model
 from geneface.motion import postnet, ridge
@@ -13,7 +16,8 @@ from geneface.motion.generic import model as generic
 from geneface.motion.generic import training as generic_training
 from geneface.profiles import MotionTraining
 from geneface.sound import features
-from steps.errors import InputError
+from steps import program
+from steps.errors import InputError, StoppedError
 from steps.progress import Reporter
 
 
@@ -48,21 +52,61 @@ def test_ridge_in_both_forms(rows):
 def test_out_of_fold_predictions_know_nothing_of_their_fold(width):
     rng = np.random.default_rng(1)
     inputs, targets = rng.normal(size=(160, width)).astype(np.float32), rng.normal(size=(160, 2)).astype(np.float32)
-    before = ridge.out_of_fold(inputs, targets, (1e-3,), 2)[1e-3]
+
+    def predicted():
+        parts = (inputs, inputs[:, :0])
+        return ridge.out_of_fold(parts, targets, np.ones(160, bool), (0.0,), (1e-3,), 2)[0.0, 1e-3]
+
+    before = predicted()
     known = np.r_[22:160]
     weights, bias = ridge.solve(inputs[known], targets[known], 1e-3)
     assert np.allclose(before[:20], inputs[:20] @ weights + bias, atol=1e-3)
     targets[:20] += 100
-    assert np.allclose(ridge.out_of_fold(inputs, targets, (1e-3,), 2)[1e-3][:20], before[:20], atol=1e-3)
+    assert np.allclose(predicted()[:20], before[:20], atol=1e-3)
+
+
+@pytest.mark.parametrize("width", [60, 400])
+def test_the_search_finds_what_a_ridge_for_each_fold_does(width):
+    """Inputs that hang together and lie far from 0, some rows not to be used."""
+    rng = np.random.default_rng(3)
+    hidden = rng.normal(size=(300, 12))
+    first = (hidden @ rng.normal(size=(12, width)) + 0.3 * rng.normal(size=(300, width)) + 4).astype(np.float32)
+    second = (hidden @ rng.normal(size=(12, 7)) - 2).astype(np.float32)
+    targets = (hidden @ rng.normal(size=(12, 3)) + 1).astype(np.float32)
+    usable, scales, penalties = rng.random(300) > 0.1, (0.0, 1.7), (3e-4, 1e-2)
+    found = ridge.out_of_fold((first, second), targets, usable, scales, penalties, 4)
+    cuts = [0, *(part[0] for part in np.array_split(np.flatnonzero(usable), 8)[1:]), 300]
+    for (scale, penalty), predicted in found.items():
+        inputs, plain = np.concatenate([first, np.float32(scale) * second], 1), np.zeros_like(targets)
+        for start, stop in pairwise(cuts):
+            known = usable.copy()
+            known[max(0, start - 4) : stop + 4] = False
+            weight, bias = ridge.solve(inputs[known], targets[known], penalty)
+            plain[start:stop] = inputs[start:stop] @ weight + bias
+        assert np.abs(predicted - plain).max() < 1e-4 * np.abs(plain).max()
+
+
+def test_the_search_hears_sigterm_and_tells_how_far_it_is(monkeypatch):
+    rng, told = np.random.default_rng(0), []
+    parts = rng.normal(size=(80, 10)).astype(np.float32), np.zeros((80, 0), np.float32)
+    arguments = parts, parts[0][:, :2], np.ones(80, bool), (0.0,), (1e-3,), 1, lambda *turn: told.append(turn)
+    ridge.out_of_fold(*arguments)
+    assert told == [(done, 8) for done in range(9)]
+    told.clear()
+    monkeypatch.setattr(program, "_stop_requested", True)
+    with pytest.raises(StoppedError):
+        ridge.out_of_fold(*arguments)
+    assert told == [(0, 8)]
 
 
 def test_a_second_source_counts_as_much_as_it_helps():
     rng = np.random.default_rng(2)
     noise, useful = rng.normal(size=(200, 300)).astype(np.float32), rng.normal(size=(200, 4)).astype(np.float32)
     targets = useful @ rng.normal(size=(4, 3)).astype(np.float32)
-    found = ridge.fit(noise, useful, targets, (1e-3, 1e-2), (0.0, 1.0), 3, np.asarray)
+    usable = np.ones(200, bool)
+    found = ridge.fit(noise, useful, targets, usable, (1e-3, 1e-2), (0.0, 1.0), 3, np.asarray)
     assert found.share == 1.0 and found.r > 0.7
-    assert ridge.fit(noise, useful[:, :0], targets, (1e-3,), (0.0, 1.0), 3, np.asarray).r < 0.3
+    assert ridge.fit(noise, useful[:, :0], targets, usable, (1e-3,), (0.0, 1.0), 3, np.asarray).r < 0.3
 
 
 GENERIC = generic.GenericDims("mel", 20, 6, hidden=16, condition=16)
@@ -108,7 +152,7 @@ def test_audio_to_motion_hears_the_opening(someone):
     _, motion = person.pose_free(landmarks(opening), someone.shape)
     truth = someone.coefficients(someone.lower(motion))
     dims = motion_model.MotionDims("mel", 20, truth.shape[1], GENERIC)
-    speech = motion_training.Speech(audio[:1000], truth[:500])
+    speech = motion_training.Speech(audio[:1000], truth[:500], np.ones(500, bool))
     trainer = motion_training.MotionTrainer(speech, someone, dims, anybody(), MotionTraining(5), torch.device("cpu"))
     for step in range(5):
         loop._update(trainer, step, 0)
@@ -117,6 +161,51 @@ def test_audio_to_motion_hears_the_opening(someone):
     assert np.corrcoef(predicted[:, 0], truth[500:, 0])[0, 1] > 0.9
     assert report["out_of_fold_r"][0] > 0.9 and 0 <= report["trust"] <= 1
     assert 0.8 < predicted[:, 0].std() / truth[500:, 0].std() < 1.2
+
+
+def trained_on(someone, motion, usable, audio, steps=4):
+    """The trainer of a motion [T, K] after a few steps, and its report."""
+    torch.manual_seed(0)
+    speech = motion_training.Speech(audio, motion, usable)
+    dims = motion_model.MotionDims("mel", 20, motion.shape[1])
+    made = motion_training.MotionTrainer(speech, someone, dims, None, MotionTraining(steps, 4, 48), torch.device("cpu"))
+    for step in range(steps):
+        loop._update(made, step, 0)
+    return made, {"score": made.validate(), **made.conclude()}
+
+
+def test_frames_that_nobody_may_learn_from_teach_nothing(someone):
+    rng, opening = np.random.default_rng(0), signal(300)
+    audio = (opening.repeat(2)[:, None] * rng.normal(size=20) + 0.3 * rng.normal(size=(600, 20))).astype(np.float32)
+    _, motion = person.pose_free(landmarks(opening), someone.shape)
+    truth = someone.coefficients(someone.lower(motion))
+    usable = np.ones(300, bool)
+    for start, stop in ((0, 12), (90, 150), (152, 153), (280, 300)):
+        usable[start:stop] = False
+    garbage = np.where(usable[:, None], truth, 50 * rng.normal(size=truth.shape)).astype(np.float32)
+    (one, report), (other, same) = (trained_on(someone, each, usable, audio) for each in (truth, garbage))
+    assert report == same and report["frames_used"] == usable.sum()
+    assert all(torch.equal(a, b) for a, b in zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True))
+    assert one.last < 280 and usable[one.last :].sum() == int(usable.sum() * motion_training.HELD)
+
+
+def test_a_training_tells_its_motion_what_may_be_learned_from(data, tiny, tmp_path):
+    usable = np.arange(220) % 5 > 0
+    whole = dataclasses.replace(dataset.Dataset.load(data), trainable=usable)
+    arguments = tiny, renderers.named("plane"), tiny.settings, torch.device("cpu"), features.Mel(), {}, tmp_path, None, Reporter()
+    training = train._Training(whole, *arguments)
+    training._train_motion()
+    assert training.reports["motion"]["frames_used"] == usable[:200].sum()
+
+
+def test_moments_of_whole_stretches_are_means_and_deviations():
+    values, usable = torch.randn(2, 9, 3), torch.ones(2, 9, 1, dtype=torch.bool)
+    mean, deviation = motion_training._moments(values, usable)
+    assert torch.allclose(mean, values.mean(1), atol=1e-6) and torch.allclose(deviation, values.std(1), atol=1e-6)
+    assert torch.allclose(motion_training._mean(values, usable), values.mean(), atol=1e-6)
+    usable[0, 4:], usable[1] = False, False
+    mean, deviation = motion_training._moments(values, usable)
+    assert torch.allclose(deviation[0], values[0, :4].std(0), atol=1e-6) and not mean[1].any() and deviation[1].max() < 1e-5
 
 
 def speaker(name, seed):
