@@ -19,6 +19,7 @@ from media.frames import Box, Frame, frames
 from media.limits import DEFAULT, Limits
 from media.mesh import MESH_TO_68, Landmarks, landmarks, mesh_once, require_face
 from media.probe import probe
+from steps.program import check_stop
 
 __all__ = [
     "MESH_TO_68", "Face", "Landmarks", "Survey", "Track", "detect", "face_crop", "landmarks", "require_face", "survey", "track",
@@ -112,6 +113,7 @@ def look(sampled: Iterable[Frame], step: float = 1.0) -> Survey:
     seconds: list[float] = []
     looked = 0
     for frame in sampled:
+        check_stop()
         now = looked * step
         looked += 1
         faces = detect(frame)

@@ -83,8 +83,9 @@ def swap_driver(real: Array, trained: int) -> int:
     """
     length = len(real) - trained
     starts = np.linspace(0, trained - length, CANDIDATES).astype(int)
-    relation = [abs(np.corrcoef(real[s : s + length], real[trained:])[0, 1]) for s in starts]
-    return int(starts[int(np.nanargmin(relation))])
+    with np.errstate(invalid="ignore"):
+        relation = [abs(np.corrcoef(real[s : s + length], real[trained:])[0, 1]) for s in starts]
+    return int(starts[int(np.nan_to_num(relation, nan=np.inf).argmin())])  # a mouth that rests has nothing to do with any
 
 
 def held_out(loaded: Avatar, motion: str, sound: Array, seed: int) -> tuple[Array, dict[str, Any]]:

@@ -154,6 +154,12 @@ def test_the_drawn_mouth_follows_its_driver_and_not_its_frame(model):
     assert all(closed > opened + 15 for closed, opened in inside)
 
 
+def test_a_tail_that_rests_finds_a_driver_too():
+    moving = np.sin(np.arange(100.0))
+    assert driving.swap_driver(np.concatenate([moving, np.zeros(10)]), 100) == 0
+    assert driving.swap_driver(np.concatenate([moving, moving[:10]]), 100) > 0
+
+
 def _scene(lower):
     return render.Scene(np.arange(20), [np.repeat(lower[None], 20, 0)], dict)
 
