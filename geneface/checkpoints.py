@@ -66,6 +66,13 @@ def newest(folder: Path, stages: tuple[str, ...]) -> Checkpoint | None:
     return None
 
 
+def forget(folder: Path, stage: str, beyond: int) -> None:
+    """Removes the checkpoints of `stage` after the step `beyond`: a training that went back to it does not lead to them."""
+    for path in _ordered(folder, (stage,)):
+        if int(path.name.rsplit("-", 1)[1]) > beyond:
+            shutil.rmtree(path)
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
     """An optimiser's moments as flat named tensors; its hyper-parameters follow from the step and are not kept."""
     return {f"{i}.{key}": value for i, state in optimizer.state_dict()["state"].items() for key, value in state.items()}

@@ -147,6 +147,11 @@ class _Course:
         trained.model.load_state_dict(resumed.groups[trained.name])
         checkpoints.restore_optimizer(trained.optimizer, resumed.groups["optimizer"])
         self.notes, self.best = dict(resumed.state["course"]), resumed.groups.get("best", {})
+        self.losses.extend(resumed.state["losses"])
+        self.skipped = resumed.state["skipped"]
+        self.good = self._now(resumed.step)
+        if self.skipped:
+            self.good = resumed.state["good_step"], resumed.groups["good"], resumed.groups["good_optimizer"]
         trained.batch = self.notes["batch"]
         return resumed.step
 
@@ -156,16 +161,18 @@ class _Course:
             **self.place.groups, self.trained.name: self.trained.model.state_dict(),
             "optimizer": checkpoints.optimizer_tensors(self.trained.optimizer),
         }  # fmt: skip
+        state = {**self.place.state, "course": self.notes, "losses": list(self.losses), "skipped": self.skipped}
         if self.best:
             groups["best"] = self.best
-        state = {**self.place.state, "course": self.notes}
+        if self.skipped and self.good:  # the weights of now may be the ones that do not work
+            state["good_step"], groups["good"], groups["good_optimizer"] = self.good
         written = checkpoints.save(self.place.folder, Checkpoint(self.trained.name, step, state, groups))
         self.reporter.checkpoint(str(written))
 
     def advance(self, step: int) -> int:
         """One update. Returns the step that comes next: an earlier one after a way back."""
-        if step % GOOD_EVERY == 0:
-            self.good = step, _copy(self.trained.model.state_dict()), _copy(checkpoints.optimizer_tensors(self.trained.optimizer))
+        if step % GOOD_EVERY == 0 and not self.skipped:
+            self.good = self._now(step)
         try:
             loss = _update(self.trained, step, self.seed, CALMER ** self.notes["rescues"])
         except torch.OutOfMemoryError as error:
@@ -217,7 +224,14 @@ class _Course:
         self.trained.model.load_state_dict(weights)
         checkpoints.restore_optimizer(self.trained.optimizer, moments)
         self.reporter.message(f"{name}: not finite at step {step}; back to step {back}, learning more slowly", level="warning")
+        self.save(back)
+        checkpoints.forget(self.place.folder, name, beyond=back)
         return back
+
+    def _now(self, step: int) -> tuple[int, Tensors, Tensors]:
+        """The step, copies of the weights and of the optimiser's moments."""
+        trained = self.trained
+        return step, _copy(trained.model.state_dict()), _copy(checkpoints.optimizer_tensors(trained.optimizer))
 
     def _smaller(self, error: torch.OutOfMemoryError) -> None:
         """Halves the batch, once."""

@@ -59,7 +59,7 @@ def weights(toy):
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
     whole = Toy()
-    loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    alone = loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
     killed = Toy()
     killed.stop_at = 17
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch)
     going_on = Toy()
     torch.manual_seed(99)
     report = loop.train(going_on, place(tmp_path / "b"), Reporter(), 5, found)
-    assert report["resumed_at"] == 16 and going_on.seen == 14
+    assert report["resumed_at"] == 16 and going_on.seen == 14 and report["loss"] == alone["loss"]
     assert torch.equal(weights(going_on), weights(whole))
 
 
@@ -103,8 +103,65 @@ def test_a_training_that_runs_off_goes_back_and_on_more_slowly(tmp_path, monkeyp
     toy.steps = 60
     monkeypatch.setattr(loop, "GOOD_EVERY", 10)
     report = loop.train(toy, place(tmp_path), Reporter(lines), 0)
-    assert report["rescues"] == 1 and report["updates_skipped"] == loop.MAX_SKIPPED and "back to step 30" in lines.getvalue()
+    assert report["rescues"] == 1 and report["updates_skipped"] == loop.MAX_SKIPPED
+    assert "back to step 10" in lines.getvalue()  # at 20 and 30 it had run off already
     assert torch.isfinite(weights(toy)).all()
+
+
+def test_a_training_killed_while_it_runs_off_goes_back_as_if_it_had_not_been(tmp_path, monkeypatch):
+    """Bad are the steps 14 to 33: the way back leads to 10, also from the checkpoint of step 24."""
+    monkeypatch.setattr(loop, "GOOD_EVERY", 10)
+    whole, killed, going_on = Toy(), Toy(), Toy()
+    whole.steps = killed.steps = going_on.steps = 60
+    whole.bad = killed.bad = frozenset(range(15, 15 + loop.MAX_SKIPPED))
+    report = loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    killed.stop_at = 25
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(killed, place(tmp_path / "b"), Reporter(), 5)
+    found, lines = checkpoints.newest(tmp_path / "b", ("toy",)), io.StringIO()
+    assert found.step == 24
+    going_on.bad = frozenset(range(1, 11))
+    again = loop.train(going_on, place(tmp_path / "b"), Reporter(lines), 5, found)
+    assert "back to step 10" in lines.getvalue() and torch.equal(weights(going_on), weights(whole))
+    assert {key: report[key] for key in ("rescues", "updates_skipped", "loss")} == {
+        "rescues": 1, "updates_skipped": loop.MAX_SKIPPED, "loss": again["loss"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [1, 13])
+def test_a_training_gone_on_with_has_a_way_back(tmp_path, monkeypatch, at):
+    killed, going_on, lines = Toy(), Toy(), io.StringIO()
+    killed.stop_at = at + 1
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(killed, place(tmp_path), Reporter(), 5)
+    going_on.steps, going_on.bad = 60, frozenset(range(3, 3 + loop.MAX_SKIPPED))
+    report = loop.train(going_on, place(tmp_path), Reporter(lines), 5, checkpoints.newest(tmp_path, ("toy",)))
+    assert report["rescues"] == 1 and f"back to step {at}," in lines.getvalue()
+
+
+def test_after_a_way_back_no_later_checkpoint_is_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "GOOD_EVERY", 10)
+    checkpoints.save(tmp_path, Checkpoint("toy", 25, {}, {"toy": {"x": torch.ones(1)}}))
+    toy = Toy()
+    toy.steps, toy.bad, toy.stop_at = 60, frozenset(range(15, 15 + loop.MAX_SKIPPED)), 15 + loop.MAX_SKIPPED
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(toy, place(tmp_path), Reporter(), 0)
+    found = checkpoints.newest(tmp_path, ("toy",))
+    assert found.step == 10 and found.state["course"]["rescues"] == 1
+
+
+def test_a_training_stopped_at_its_first_step_goes_on(tmp_path, monkeypatch):
+    """Nothing to keep of the optimiser yet, also beside a loss that is no number."""
+    toy, going_on = Toy(), Toy()
+    toy.bad = frozenset({1})
+    monkeypatch.setattr(loop, "stop_requested", lambda: toy.seen == 1)
+    with pytest.raises(StoppedError):
+        loop.train(toy, place(tmp_path), Reporter(), 0)
+    monkeypatch.undo()
+    report = loop.train(going_on, place(tmp_path), Reporter(), 0, checkpoints.newest(tmp_path, ("toy",)))
+    assert report["updates_skipped"] == 1 and report["resumed_at"] == 1
 
 
 def test_the_best_weights_are_kept_also_over_a_restart(tmp_path, monkeypatch):
