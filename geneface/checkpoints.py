@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from steps.progress import Reporter
+
 STATE = "state.json"
 KEPT = 2
 
@@ -54,16 +56,34 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     return target
 
 
-def newest(folder: Path, stages: tuple[str, ...]) -> Checkpoint | None:
-    """The newest whole checkpoint in `folder` (a later stage is newer), or None. One that cannot be read is passed over."""
+def newest(folder: Path, stages: tuple[str, ...], reporter: Reporter | None = None) -> Checkpoint | None:
+    """The newest whole checkpoint in `folder` (a later stage is newer), or None. One that cannot be read is told of and passed
+    over.
+    """
     for path in reversed(_ordered(folder, stages)):
         try:
             state = json.loads((path / STATE).read_text("utf-8"))
             groups = {name: load_file(path / f"{name}.safetensors") for name in state["groups"]}
             return Checkpoint(state.pop("stage"), state.pop("step"), state, groups)
-        except (OSError, ValueError, KeyError, SafetensorError):
-            continue
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            if reporter:
+                reporter.message(f"the checkpoint {path.name} cannot be read and is passed over: {error!r}", level="warning")
     return None
+
+
+def resumable(folder: Path, stages: tuple[str, ...], plan: dict[str, Any], reporter: Reporter) -> Checkpoint | None:
+    """The newest whole checkpoint when it belongs to this plan (its state's `plan`); all checkpoints of another are removed, lest
+    the next search finds them. What is found is told.
+    """
+    found = newest(folder, stages, reporter)
+    if found is None:
+        return None
+    if found.state.get("plan") != plan:
+        reporter.message("the checkpoint found belongs to other data or settings: starting anew", level="warning")
+        shutil.rmtree(folder)
+        return None
+    reporter.message(f"going on from {found.name}")
+    return found
 
 
 def forget(folder: Path, stage: str, beyond: int) -> None:

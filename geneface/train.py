@@ -63,7 +63,7 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
         return {"model": str(out), "unchanged": True}
     out.mkdir(parents=True, exist_ok=True)
     (out / avatar.MANIFEST).unlink(missing_ok=True)
-    resumed = _resumable(out / CHECKPOINTS, (MotionTrainer.name, *kind.stages), plan, reporter)
+    resumed = checkpoints.resumable(out / CHECKPOINTS, (MotionTrainer.name, *kind.stages), plan, reporter)
     if fallback:
         reporter.message(fallback, level="warning")
     training = _Training(dataset, options, kind, settings, device, features, plan, out, resumed, reporter)
@@ -166,6 +166,7 @@ def plan_of(
     return {
         "version": avatar.VERSION, "motion": _plain(asdict(profile.motion)), "renderer": {"name": renderer,
         **_plain(asdict(settings))}, "seed": seed, "audio": {"name": features.name, "dim": features.dim},
+        "prior": _file_digest(prior.path_of(features.name)),
         "dataset": {key: account.get(key) for key in ("version", "options_hash", "video_sha256", "frames")},
     }  # fmt: skip
 
@@ -191,21 +192,17 @@ def _clean(out: Path) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _resumable(folder: Path, stages: tuple[str, ...], plan: dict[str, Any], reporter: Reporter) -> Checkpoint | None:
-    found = checkpoints.newest(folder, stages)
-    if found is None:
-        return None
-    if found.state.get("plan") != plan:
-        reporter.message("the checkpoint found belongs to other data or settings: starting anew", level="warning")
-        shutil.rmtree(folder)
-        return None
-    reporter.message(f"going on from {found.name}")
-    return found
-
-
 def _digest(values: dict[str, Any]) -> str:
     """Twelve characters that name these values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _file_digest(path: Path) -> str:
+    """SHA-256 of a file, `none` where there is none."""
+    if not path.exists():
+        return "none"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

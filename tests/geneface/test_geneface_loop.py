@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from geneface import checkpoints, loop
+from geneface import checkpoints, dataset, loop, train
 from geneface.checkpoints import Checkpoint
+from geneface.motion.generic import prior
+from geneface.sound import features
 from media import pictures
 from steps.errors import InputError, StoppedError, TryAgainError
 from steps.progress import Reporter
@@ -220,7 +222,36 @@ def test_checkpoints_are_whole_two_and_in_order(tmp_path):
     newest = checkpoints.newest(tmp_path, ("motion", "plane"))
     assert newest.name == "plane-0000005" and newest.groups["w"]["x"][0] == 5
     (tmp_path / "plane-0000005" / "w.safetensors").write_bytes(b"torn")
-    assert checkpoints.newest(tmp_path, ("motion", "plane")).step == 1000
+    lines = io.StringIO()
+    assert checkpoints.newest(tmp_path, ("motion", "plane"), Reporter(lines)).step == 1000
+    told = json.loads(lines.getvalue())
+    assert told["level"] == "warning" and "plane-0000005 cannot be read" in told["message"]
+
+
+def test_checkpoints_of_another_plan_are_told_of_and_removed(tmp_path):
+    def resumable(plan):
+        lines = io.StringIO()
+        found = checkpoints.resumable(tmp_path, ("toy",), {"seed": plan}, Reporter(lines))
+        return found and found.step, lines.getvalue()
+
+    assert resumable(1) == (None, "")
+    checkpoints.save(tmp_path, Checkpoint("toy", 7, {"plan": {"seed": 1}}))
+    step, told = resumable(1)
+    assert step == 7 and "going on from toy-0000007" in told
+    step, told = resumable(2)
+    assert step is None and "belongs to other data" in told and not tmp_path.exists()
+
+
+def test_a_plan_names_the_generic_prior(data, tiny, tmp_path, monkeypatch):
+    def plan():
+        return train.plan_of(dataset.Dataset.load(data), tiny.profile, "plane", tiny.settings, 0, features.Mel())
+
+    shipped = plan()
+    assert len(shipped["prior"]) == 64 and json.loads(json.dumps(shipped)) == shipped
+    monkeypatch.setattr(prior, "SHIPPED", tmp_path)
+    assert plan()["prior"] == "none"
+    (tmp_path / "prior_mel.safetensors").write_bytes(b"another")
+    assert {**plan(), "prior": shipped["prior"]} == shipped and plan()["prior"] not in (shipped["prior"], "none")
 
 
 def test_learning_rate_rises_and_falls():

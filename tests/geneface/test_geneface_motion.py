@@ -1,4 +1,5 @@
 import dataclasses
+import io
 from itertools import pairwise
 
 import numpy as np
@@ -260,6 +261,32 @@ def test_a_prior_that_was_stopped_goes_on(tmp_path, monkeypatch):
     prior.train(tmp_path, out, Features(), settings, 0, torch.device("cpu"), Reporter())
     one, other = prior.load(whole).state_dict(), prior.load(out).state_dict()
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_prior_of_another_plan_leaves_its_checkpoints_behind(tmp_path, monkeypatch):
+    class Features:
+        name, dim = "mel", 20
+
+    monkeypatch.setattr(prior, "read", lambda *_: [speaker(str(k), k) for k in range(3)])
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    out, update, lines = tmp_path / "prior.safetensors", loop._update, io.StringIO()
+
+    def stopped_at(stage, at, steps, reporter):
+        def stopped(trained, step, seed, calm=1.0):
+            if (trained.name, step) == (stage, at):
+                raise KeyboardInterrupt
+            return update(trained, step, seed, calm)
+
+        monkeypatch.setattr(loop, "_update", stopped)
+        settings = generic_training.GenericTraining(steps, 3)
+        with pytest.raises(KeyboardInterrupt):
+            prior.train(tmp_path, out, Features(), settings, 0, torch.device("cpu"), reporter)
+
+    stopped_at("generic", 5, 8, Reporter())
+    stopped_at("generic", 2, 6, Reporter(lines))
+    assert "belongs to other data" in lines.getvalue()
+    stopped_at("generic", 4, 6, Reporter(lines))
+    assert "going on from generic-0000002" in lines.getvalue()
 
 
 def test_a_corpus_of_one_is_refused(tmp_path):

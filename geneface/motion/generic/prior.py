@@ -69,9 +69,7 @@ def train(
     pairs, unknown = Pairs(known, basis), Pairs(held, basis) if held else None
     folder = out.with_name(f".{out.name}.checkpoints")
     plan = {"dims": asdict(dims), "settings": asdict(settings), "seed": seed, "speakers": [speaker.name for speaker in speakers]}
-    resumed = checkpoints.newest(folder, (SyncTrainer.name, GenericTrainer.name))
-    if resumed and resumed.state.get("plan") != plan:
-        resumed = None
+    resumed = checkpoints.resumable(folder, (SyncTrainer.name, GenericTrainer.name), plan, reporter)
     torch.manual_seed(seed)
     report: dict[str, Any] = dict(resumed.state["report"]) if resumed else {}
     expert = SyncExpert(dims.audio_dim, dims.components)
