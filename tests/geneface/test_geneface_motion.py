@@ -1,11 +1,12 @@
 import dataclasses
 import io
+import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from geneface_person import landmarks, signal
+from geneface_person import landmarks, signal, sound
 
 from geneface import dataset, loop, renderers, train
 from geneface.face import person
@@ -17,6 +18,7 @@ from geneface.motion.generic import model as generic
 from geneface.motion.generic import training as generic_training
 from geneface.profiles import MotionTraining
 from geneface.sound import features
+from media import audio
 from steps import program
 from steps.errors import InputError, StoppedError
 from steps.progress import Reporter
@@ -293,6 +295,61 @@ def test_a_corpus_of_one_is_refused(tmp_path):
     with pytest.raises(InputError) as raised:
         corpus.read(tmp_path, features.Mel(), Reporter())
     assert raised.value.code == "corpus_empty"
+
+
+def spoken(folder, frames=120, seed=0):
+    """A speaker's folder as samples/corpus.py makes it."""
+    folder.mkdir(parents=True)
+    opening = signal(frames, seed)
+    np.savez(folder / dataset.LANDMARKS, points=landmarks(opening, seed))
+    audio.write_wav(folder / dataset.SOUND, sound(opening, seed))
+
+
+def test_speakers_of_one_name_are_told_apart(tmp_path):
+    for number in range(8):
+        spoken(tmp_path / "corpus" / str(number // 2) / ("left", "right")[number % 2], seed=number)
+    settings = generic_training.GenericTraining(2, 2)
+    report = prior.train(
+        tmp_path / "corpus", tmp_path / "p.safetensors", features.Mel(), settings, 0, torch.device("cpu"), Reporter()
+    )
+    assert report["speakers"] == 8 and len(report["generic"]["held_out_r"]) == 6
+
+
+def test_what_cannot_be_learned_from_is_left_out_of_a_corpus(tmp_path):
+    for name, frames in (("a", 96), ("b", 95), ("c", 120), ("d", 120)):
+        spoken(tmp_path / name, frames)
+    (tmp_path / "d" / dataset.FRAMES).write_bytes(b"without dataset.json")
+    lines = io.StringIO()
+    found = corpus.read(tmp_path, features.Mel(), Reporter(lines))
+    assert [one.name for one in found] == ["a", "c"]
+    assert "b has 95 frames" in lines.getvalue() and "the preprocessing of d did not end" in lines.getvalue()
+    generic_training.Pairs(found, corpus.Basis.of(found)).draw(np.random.default_rng(0), 20)
+    (tmp_path / "c" / dataset.SOUND).unlink()
+    with pytest.raises(InputError) as raised:
+        corpus.read(tmp_path, features.Mel(), Reporter())
+    assert raised.value.code == "corpus_empty"
+
+
+def test_a_preprocessed_dataset_belongs_to_a_corpus(tmp_path, data):
+    for name in "ab":
+        shutil.copytree(data, tmp_path / name)
+    assert len(corpus.read(tmp_path, features.Mel(), Reporter())) == 2
+
+
+@pytest.mark.parametrize("files", [0, 2])
+def test_levels_of_no_sound_are_refused(tmp_path, monkeypatch, files):
+    class Deaf:
+        def states(self, samples):
+            yield 0, torch.zeros(7, 5, 512)
+
+    monkeypatch.setattr(prior.weights, "path", lambda name: tmp_path)
+    monkeypatch.setattr(prior.Whisper, "read", lambda *_: Deaf())
+    for number in range(files):
+        (tmp_path / str(number)).mkdir()
+        audio.write_wav(tmp_path / str(number) / dataset.SOUND, np.zeros(20, np.float32))
+    with pytest.raises(InputError) as raised:
+        prior.measure_levels(tmp_path, tmp_path / "levels.npz", Reporter())
+    assert raised.value.code == "corpus_empty" and not (tmp_path / "levels.npz").exists()
 
 
 def test_guards_keep_motion_inside_the_person(someone):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geneface.dataset import LANDMARKS, SOUND
+from geneface.dataset import FRAMES, LANDMARKS, SOUND, account_of
 from geneface.face.geometry import Array
 from geneface.face.person import Person, lower_weights, pose_free
 from geneface.sound.features import AudioFeatures
@@ -20,6 +20,8 @@ from steps.program import check_stop
 from steps.progress import Reporter
 
 COMPONENTS = 12
+STRETCH = 96
+"""Frames of the stretches that are learned from: the least of a speaker."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,30 @@ class Basis:
 
 
 def read(folder: Path, features: AudioFeatures, reporter: Reporter) -> list[Speaker]:
-    """All speakers below `folder`, in the order of their names. Raises InputError `corpus_empty`: fewer than two."""
+    """All speakers below `folder`, in the order of their paths in it, by which they are named. A preprocessing that did not end
+    and a clip that is too short are told of and left out. Raises InputError `corpus_empty`: fewer than two are left.
+    """
     folders = sorted(path.parent for path in folder.rglob(LANDMARKS) if (path.parent / SOUND).is_file())
-    if len(folders) < 2:
-        raise InputError("corpus_empty", f"{folder} holds {len(folders)} speakers ({SOUND} and {LANDMARKS}); two are needed.")
     speakers = []
     for done, path in enumerate(folders, 1):
         check_stop()
+        name = path.relative_to(folder).as_posix()
+        if (path / FRAMES).exists() and account_of(path) is None:
+            reporter.message(f"left out: the preprocessing of {name} did not end", level="warning")
+            continue
         with np.load(path / LANDMARKS, allow_pickle=False) as arrays:
             points = arrays["points"].astype(np.float32)
-        person = Person.of(points)
-        _, motion = pose_free(points, person.shape)
         heard = features(audio.read(path / SOUND))[: 2 * len(points)]
         frames = len(heard) // 2
-        speakers.append(Speaker(path.name, heard[: 2 * frames], person.lower(motion)[:frames]))
+        if frames < STRETCH:
+            reporter.message(f"left out: {name} has {frames} frames; {STRETCH} are needed", level="warning")
+            continue
+        person = Person.of(points)
+        _, motion = pose_free(points, person.shape)
+        speakers.append(Speaker(name, heard[: 2 * frames], person.lower(motion)[:frames]))
         reporter.progress("read corpus", done, len(folders))
+    if len(speakers) < 2:
+        raise InputError(
+            "corpus_empty", f"{folder} holds {len(speakers)} speakers to learn from ({SOUND} and {LANDMARKS}); two are needed."
+        )
     return speakers

@@ -63,12 +63,13 @@ def train(
     """
     speakers = read(corpus, features, reporter)
     basis = Basis.of(speakers)
-    held = [speaker for number, speaker in enumerate(speakers) if number % HELD_EVERY == HELD_EVERY - 1]
-    known = [speaker for speaker in speakers if speaker not in held]
+    held = speakers[HELD_EVERY - 1 :: HELD_EVERY]
+    known = [speaker for number, speaker in enumerate(speakers) if number % HELD_EVERY != HELD_EVERY - 1]
     dims = GenericDims(features.name, features.dim, COMPONENTS)
     pairs, unknown = Pairs(known, basis), Pairs(held, basis) if held else None
     folder = out.with_name(f".{out.name}.checkpoints")
-    plan = {"dims": asdict(dims), "settings": asdict(settings), "seed": seed, "speakers": [speaker.name for speaker in speakers]}
+    frames = {speaker.name: len(speaker.lower) for speaker in speakers}
+    plan = {"dims": asdict(dims), "settings": asdict(settings), "seed": seed, "speakers": frames}
     resumed = checkpoints.resumable(folder, (SyncTrainer.name, GenericTrainer.name), plan, reporter)
     torch.manual_seed(seed)
     report: dict[str, Any] = dict(resumed.state["report"]) if resumed else {}
@@ -94,10 +95,15 @@ def train(
 
 
 def measure_levels(corpus: Path, out: Path, reporter: Reporter) -> dict[str, Any]:
-    """Writes mean and deviation of what Whisper's blocks leave over all sound below `corpus` (sound/whisper.py)."""
+    """Writes mean and deviation of what Whisper's blocks leave over all sound below `corpus` (sound/whisper.py).
+
+    Raises InputError `corpus_empty`, `weights_missing`, StoppedError.
+    """
+    files = sorted(corpus.rglob(SOUND))
+    if not files:
+        raise InputError("corpus_empty", f"{corpus} holds no sound ({SOUND}).")
     whisper = Whisper.read(weights.path("whisper-base"), None)
     count, total, squares = 0, torch.zeros(1), torch.zeros(1)
-    files = sorted(corpus.rglob(SOUND))
     for done, path in enumerate(files, 1):
         check_stop()
         samples = audio.read(path)
@@ -106,6 +112,8 @@ def measure_levels(corpus: Path, out: Path, reporter: Reporter) -> dict[str, Any
             count += heard.shape[1]
             total, squares = total + heard.sum(1), squares + heard.square().sum(1)
         reporter.progress("measure levels", done, len(files))
+    if count == 0:
+        raise InputError("corpus_empty", f"The sound below {corpus} is too short to measure.")
     mean = total / count
     levels = Levels(mean, (squares / count - mean**2).sqrt())
     with written(out) as partial, partial.open("wb") as file:

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from geneface.face.geometry import Array
 from geneface.loop import Trained
-from geneface.motion.generic.corpus import Basis, Speaker
+from geneface.motion.generic.corpus import STRETCH, Basis, Speaker
 from geneface.motion.generic.model import Generic, GenericDims
 from geneface.motion.generic.sync import SyncExpert
 
 CONTINUITY, KL, PRIOR, SYNC = 3.0, 0.02, 0.5, 0.01
 """Weights of the loss on frame differences, of the KL term, of the loss on the prior mode's prediction, of the sync loss."""
-FRAMES = 96
 SHIFTS = (3, 40)
 """Frames by which a false pair of the same speaker is apart."""
 
@@ -38,7 +37,7 @@ class Pairs:
         self.audio = [speaker.audio for speaker in speakers]
         self.motion = [basis.coefficients(speaker.lower) for speaker in speakers]
 
-    def draw(self, rng: np.random.Generator, batch: int, frames: int = FRAMES) -> tuple[Array, Array, Array]:
+    def draw(self, rng: np.random.Generator, batch: int, frames: int = STRETCH) -> tuple[Array, Array, Array]:
         """A batch, and the motion of another moment for each of its stretches. Sound is varied: noise, level, blanked bands and
         moments (SpecAugment, Park et al. 2019).
         """
