@@ -106,7 +106,7 @@ def preprocess_folder(videos: Path, reporter: Reporter) -> Path:
     datasets = videos / "datasets"
     for source in sorted(path for path in videos.iterdir() if path.is_file()):
         try:
-            preprocess(source, datasets / source.stem, reporter)
+            preprocess(source, datasets / source.name, reporter)
         except InputError as error:
             reporter.message(f"left out: {error.message} [{error.code}]", level="warning")
     return datasets

@@ -74,6 +74,12 @@ def out_of_fold(
     return predicted
 
 
+def pearson(first: Array, second: Array) -> float:
+    """Correlation of two series [N]; 0 where one of them does not move."""
+    still = min(float(first.std()), float(second.std())) < 1e-9
+    return 0.0 if still else float(np.corrcoef(first, second)[0, 1])
+
+
 def correlation(predicted: Array, targets: Array) -> float:
     """Pearson's r of the columns [N, K], each weighted by its target's deviation. Blind to amplitude, which is restored later:
     squared error would ask for more shrinking than the timing needs.

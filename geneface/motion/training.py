@@ -93,7 +93,7 @@ class MotionTrainer(Trained):
         gain = float(np.clip(AMPLITUDE * self._spread(truth) / self._spread(mixed[trust][usable]), *GAIN_RANGE))
         self.model.trust.fill_(trust)
         self.model.gain.fill_(gain)
-        r = [float(np.corrcoef(line[usable, k], truth[:, k])[0, 1]) for k in range(min(4, line.shape[1]))]
+        r = [ridge.pearson(line[usable, k], truth[:, k]) for k in range(min(4, line.shape[1]))]
         return {
             "penalty": self.line.penalty, "prior_share": self.line.share if self.model.generic else None,
             "out_of_fold_r": [round(value, 3) for value in r], "trust": trust,

@@ -405,3 +405,8 @@ def test_the_shipped_priors_are_small_and_fit_their_features(name, width):
     assert path.stat().st_size <= 10_000_000 and (made.dims.audio, made.dims.audio_dim) == (name, width)
     with torch.inference_mode():
         assert made(torch.zeros(1, 20, width)).shape == (1, 10, made.dims.components)
+
+
+def test_what_does_not_move_goes_with_nothing():
+    moving = np.sin(np.arange(50.0))
+    assert ridge.pearson(moving, 2 * moving + 1) == pytest.approx(1) and ridge.pearson(moving, np.ones(50)) == 0

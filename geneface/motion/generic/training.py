@@ -13,6 +13,7 @@ from geneface.loop import Trained
 from geneface.motion.generic.corpus import STRETCH, Basis, Speaker
 from geneface.motion.generic.model import Generic, GenericDims
 from geneface.motion.generic.sync import SyncExpert
+from geneface.motion.ridge import pearson
 
 CONTINUITY, KL, PRIOR, SYNC = 3.0, 0.02, 0.5, 0.01
 """Weights of the loss on frame differences, of the KL term, of the loss on the prior mode's prediction, of the sync loss."""
@@ -119,7 +120,7 @@ class GenericTrainer(Trained):
         with torch.inference_mode():
             found = [self.model(torch.from_numpy(audio)[None].to(self.device))[0].cpu().numpy() for audio in self.held.audio]
         pairs = list(zip(found, self.held.motion, strict=True))
-        r = [np.mean([np.corrcoef(a[:, k], b[:, k])[0, 1] for a, b in pairs]) for k in range(6)]
+        r = [np.mean([pearson(a[:, k], b[:, k]) for a, b in pairs]) for k in range(6)]
         return {"held_out_r": [round(float(value), 3) for value in r]}
 
 
