@@ -55,14 +55,20 @@ class Settings:
     batch: int
     """Frames looked at in one update."""
     learning_rate: float
+    most_passes: int | None = None
+    """Over the frames, however many steps there are: beyond, a short clip is learned by heart."""
 
     def with_epochs(self, epochs: int | None, frames: int) -> Self:
-        """The same with every stage trained for `epochs` passes over `frames` frames. Raises InputError `epochs_invalid`."""
+        """The same with every stage trained for `epochs` passes over `frames` frames; None: for its steps, or `most_passes`.
+        Raises InputError `epochs_invalid`.
+        """
+        passing = -(-frames // self.batch)
         if epochs is None:
-            return self
+            most = self.most_passes and self.most_passes * passing
+            return replace(self, steps=tuple(min(steps, most or steps) for steps in self.steps))
         if not 1 <= epochs <= MAX_EPOCHS:
             raise InputError("epochs_invalid", f"epochs must be 1 to {MAX_EPOCHS:,}, not {epochs}.")
-        return replace(self, steps=tuple(epochs * -(-frames // self.batch) for _ in self.steps))
+        return replace(self, steps=tuple(epochs * passing for _ in self.steps))
 
 
 @dataclass(frozen=True)
