@@ -38,7 +38,7 @@ from geneface.watching import Watch
 from media import audio, mesh, video
 from media.clock import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from media.errors import AudioMissing, VideoMissing
-from media.files import written
+from media.files import sha256, written
 from media.frames import Frame
 from media.mesh import MAX_GAP
 from media.probe import probe
@@ -212,9 +212,3 @@ def _has_sound(samples: int, first: int, last: int) -> NDArray[np.bool_]:
     """Which of the frames first to last - 1 of the sound lie within its samples, [T]; a last frame may be cut short."""
     frames = np.arange(first, last)
     return (frames >= 0) & (frames * SAMPLES_PER_FRAME < samples)
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from geneface.motion.training import MotionTrainer, Speech
 from geneface.profiles import FEATURES, Profile
 from geneface.renderers import Material, Renderer, Settings, Views, named
 from geneface.sound.features import AudioFeatures, features_named
+from media.files import sha256
 from steps.errors import InputError
 from steps.progress import Reporter
 
@@ -163,10 +164,11 @@ def plan_of(
 ) -> dict[str, Any]:
     """All that decides what a training becomes: a checkpoint of another plan is not gone on from."""
     account = dataset.account
+    shipped = prior.path_of(features.name)
     return {
         "version": avatar.VERSION, "motion": _plain(asdict(profile.motion)), "renderer": {"name": renderer,
         **_plain(asdict(settings))}, "seed": seed, "audio": {"name": features.name, "dim": features.dim},
-        "prior": _file_digest(prior.path_of(features.name)),
+        "prior": sha256(shipped) if shipped.exists() else "none",
         "dataset": {key: account.get(key) for key in ("version", "options_hash", "video_sha256", "frames")},
     }  # fmt: skip
 
@@ -195,14 +197,6 @@ def _clean(out: Path) -> None:
 def _digest(values: dict[str, Any]) -> str:
     """Twelve characters that name these values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _file_digest(path: Path) -> str:
-    """SHA-256 of a file, `none` where there is none."""
-    if not path.exists():
-        return "none"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -100,8 +100,8 @@ def _heard(samples: Array, voice: Voice) -> Array:
 
 
 def chunked(firsts: Sequence[int], chunk: Callable[[int], Array]) -> Reader:
-    """A reader of features that are made in chunks which lie fast in the recording: `chunk(k)` gives the rows from number
-    `firsts[k]` on, at least up to those of the next. The last two are held.
+    """A reader of features that are made in chunks at fixed places of the recording: `chunk(k)` gives the rows from number
+    `firsts[k]` on, at least up to where the next chunk's begin. The last two chunks read are held.
     """
     held = lru_cache(maxsize=2)(chunk)
 
