@@ -20,9 +20,9 @@ NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
 SILENCE_FRAMES = 15
 """Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05)."""
-CLOSING, OPENING = 3, 8
+CLOSING, OPENING = 2, 9
 """Frames in which the mouth closes after the sound, and opens before it: people breathe in first."""
-RESTING = 1.0
+RESTING = 1.25
 """Aperture over the closed mouth's, in face units, at which lips in a silence rest: to the eye they touch, and what the
 prediction does below it stays (closing wholly costs r .017).
 """
