@@ -16,7 +16,7 @@ from geneface.motion.model import CONTEXT, AudioToMotion, MotionDims
 from geneface.profiles import MotionTraining
 
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2)
-SHARES = (0.0, 0.03, 0.1, 0.3, 1.0)
+SHARES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Of the generic motion beside the sound's features (1.0); the first is a person without a prior."""
 MARGIN = 12
 HELD = 0.12
