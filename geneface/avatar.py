@@ -34,6 +34,8 @@ class Avatar:
     motion: AudioToMotion
     renderer: Renderer
     manifest: dict[str, Any]
+    emphasis: float = 1.0
+    """Motion is drawn times this (emphasis.py)."""
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Self:
@@ -57,7 +59,8 @@ class Avatar:
             raise  # the GPU's fault, though both are RuntimeErrors, as is what torch says of tensors that do not fit
         except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError("model_incomplete", f"{folder} is not a whole model: {error}") from error
-        return cls(Dataset.load(folder), person, motion.eval().requires_grad_(False), renderer, manifest)
+        dataset = Dataset.load(folder)
+        return cls(dataset, person, motion.eval().requires_grad_(False), renderer, manifest, manifest.get("emphasis", 1.0))
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
@@ -69,18 +72,16 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
-def save(
-    folder: Path, dataset: Dataset, person: Person, motion: AudioToMotion, renderer: dict[str, Any], drawn: dict[str, Tensors],
-    plan: dict[str, Any],
-) -> None:  # fmt: skip
+def save(folder: Path, avatar: Avatar, renderer: dict[str, Any], drawn: dict[str, Tensors], plan: dict[str, Any]) -> None:
     """Writes a finished model, its manifest last; `renderer` is {"name", "dims"}, `drawn` the tensors of its stages."""
     for name in FILES:
-        _link(dataset.folder / name, folder / name)
-    parts: dict[str, Tensors] = {"person": person.tensors(), "motion": motion.state_dict(), **drawn}
+        _link(avatar.dataset.folder / name, folder / name)
+    parts: dict[str, Tensors] = {"person": avatar.person.tensors(), "motion": avatar.motion.state_dict(), **drawn}
     for name, tensors in parts.items():
         with written(folder / f"{name}.safetensors") as partial:
             save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial)
-    write_json(folder / MANIFEST, {"version": VERSION, "plan": plan, "motion": asdict(motion.dims), "renderer": renderer})
+    described = {"motion": asdict(avatar.motion.dims), "renderer": renderer, "emphasis": avatar.emphasis}
+    write_json(folder / MANIFEST, {"version": VERSION, "plan": plan, **described})
 
 
 def _motion_dims(values: dict[str, Any]) -> MotionDims:

@@ -41,7 +41,7 @@ def scores(loaded: Avatar, seed: int) -> dict[str, float | None]:
     truth = motion[tail]
     lips, true_lips = lip_motion(found), lip_motion(truth)
     gap, true_gap = aperture(found), aperture(truth)
-    views = Views(pose.smoothed()[tail], person.lower(truth), data.eyes[tail])
+    views = Views(pose.smoothed()[tail], loaded.emphasis * person.lower(truth), data.eyes[tail])
     still = Views(views.pose, np.zeros_like(views.lower), views.eyes)
     figures = {
         "mouth_psnr": _psnr(loaded, views), "constant_mouth_psnr": _psnr(loaded, still), "aperture_r": _r(gap, true_gap),

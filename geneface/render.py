@@ -135,7 +135,7 @@ def drawn(loaded: Avatar, scene: Scene, composer: Composer | None = None) -> Ite
     layers = base_frames.read(data.layers, scene.numbers) if composer.needs_layers else None
     for window in scene.windows:
         numbers = scene.numbers[done : done + len(window)]
-        views = Views(pose[numbers], window[: len(numbers)], data.eyes[numbers])
+        views = Views(pose[numbers], loaded.emphasis * window[: len(numbers)], data.eyes[numbers])
         for start in range(0, len(views), BATCH):
             part = views[start : start + BATCH]
             yield from composer(part, _taken(frames, len(part)), None if layers is None else _taken(layers, len(part)))

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from geneface import avatar, checkpoints, held_out, loop
+from geneface import avatar, checkpoints, emphasis, held_out, loop
 from geneface.avatar import Avatar
 from geneface.checkpoints import Checkpoint, Tensors
 from geneface.dataset import REPORT, Dataset, write_json
@@ -70,11 +70,14 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
     training = _Training(dataset, options, kind, settings, device, features, plan, out, resumed, reporter)
     report = {**training.run(), "fallbacks": [fallback] if fallback else []}
     reporter.progress("held-out scores", 0, 1)
-    report["held_out"] = held_out.scores(training.trained(), options.seed)
+    trained = training.trained()
+    told = emphasis.measured(trained)
+    trained = replace(trained, emphasis=emphasis.best(told))
+    report["emphasis"] = {"chosen": trained.emphasis, "lmd_motion": {str(choice): round(lmd, 3) for choice, lmd in told.items()}}
+    report["held_out"] = held_out.scores(trained, options.seed)
     reporter.progress("held-out scores", 1, 1)
     write_json(out / REPORT, report)
-    described = {"name": kind.name, "dims": training.dims}
-    avatar.save(out, dataset, training.person, training.motion, described, training.done, plan)
+    avatar.save(out, trained, {"name": kind.name, "dims": training.dims}, training.done, plan)
     _clean(out)
     return {"model": str(out), **report}
 

@@ -22,6 +22,8 @@ from steps.errors import InputError
 from steps.progress import Reporter
 
 MAX_EPOCHS = 100_000
+KEPT = 0.04
+"""Share of the training part, its end, that a renderer's best weights are chosen with."""
 MOTION_NOISE = 0.05
 """Deviation of the noise on normalised motion while training: predicted motion is not as clean as true motion."""
 

@@ -21,10 +21,6 @@ PASSES = 16
 """Most passes of the small profiles. 20 s of speaker a, 900 steps instead of 2,000: the held-out mouth moved by .80 of the truth
 instead of .72.
 """
-EMPHASIS = 1.05
-"""Motion is enlarged by this much to be drawn: a network that learned from noisy landmarks answers with less than it is asked.
-LMD by true motion: speaker a 1.41 to 1.37, b 1.43 to 1.33, c .80 to .77 (benchmarks/RESULTS.md).
-"""
 PROFILES = {
     "quick": PlaneSettings(128, (700,), 8, 3e-3, PASSES, widths=(24, 48, 96, 128)),
     "cpu": PlaneSettings(160, (2000,), 8, 3e-3, PASSES, widths=(32, 64, 96, 128)),
@@ -77,12 +73,12 @@ class PlaneRenderer:
     @torch.inference_mode()
     def layer(self, views: Views, frames: np.ndarray) -> Layer:
         """See Renderer."""
-        placement, lower = place(views.pose, self.centre), EMPHASIS * views.lower
-        points = placement.to_region(views.pose.project(self.person.motion(lower))[..., :2])
+        placement = place(views.pose, self.centre)
+        points = placement.to_region(views.pose.project(self.person.motion(views.lower))[..., :2])
         regions = extract(torch.from_numpy(frames), placement, self.plane.dims.size).to(self.device) / 255
         maps = motion_maps(torch.from_numpy(points).to(self.device), self.plane.rest, self.coordinates)
         surroundings = (regions - self.plane.mean_picture) * self.visible
-        pictures = self.plane(surroundings, maps, torch.from_numpy(lower).to(self.device)).float().cpu()
+        pictures = self.plane(surroundings, maps, torch.from_numpy(views.lower).to(self.device)).float().cpu()
         return Layer(pictures, self.alpha, placement)
 
 

@@ -12,7 +12,7 @@ from geneface.devices import autocast, compiled
 from geneface.face.geometry import Array
 from geneface.face.region import depth, grid, pasted_share, visible_mask
 from geneface.loop import Trained
-from geneface.renderers import MOTION_NOISE, Settings
+from geneface.renderers import KEPT, MOTION_NOISE, Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.plane.maps import motion_maps
 from geneface.renderers.plane.model import Plane, PlaneDims
@@ -20,8 +20,8 @@ from geneface.renderers.plane.model import Plane, PlaneDims
 POINT_NOISE = 0.004
 """Deviation of the noise on landmarks in region coordinates while training."""
 MOUTH_WEIGHT = 3.0
-KEPT, VALIDATED = 0.04, 48
-"""Share of the training part, its end, that is kept to choose the best weights with, and how many of its frames are looked at."""
+VALIDATED = 48
+"""How many of the frames kept from the training are looked at."""
 
 
 @dataclass(frozen=True)
