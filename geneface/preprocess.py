@@ -25,7 +25,7 @@ from geneface.dataset import (
     write_json,
 )  # fmt: skip
 from geneface.errors import audio_out_of_sync, frame_rate_too_low, video_too_short
-from geneface.face import eyes, quality
+from geneface.face import quality
 from geneface.face.framing import SIDE
 from geneface.face.geometry import Array, from_the_front
 from geneface.face.layers import SIDE as LAYERS_SIDE
@@ -35,7 +35,7 @@ from geneface.sound import offset
 from geneface.sound.offset import Offset
 from geneface.view import View, view_of
 from geneface.watching import Watch
-from media import audio, mesh, video
+from media import audio, eyes, mesh, video
 from media.clock import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from media.errors import AudioMissing, VideoMissing
 from media.files import sha256, written

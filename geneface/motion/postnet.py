@@ -10,7 +10,7 @@ import numpy as np
 
 from geneface.face.geometry import Array
 from geneface.face.person import Person, aperture
-from media.audio import loudness
+from media.silence import silences
 
 SPREAD_RANGE = (0.8, 1.25)
 """The aperture's deviation while speaking, as a share of the person's own, that is left alone."""
@@ -18,19 +18,12 @@ PATIENCE = 50
 """Frames of speech after which half of what seems to be missing is added."""
 NEIGHBOURS, MIX = 10, 0.2
 """Locally linear embedding as in GeneFace++: real frames that a frame is rebuilt from, and the share of the rebuilt."""
-SILENCE_FRAMES = 15
-"""Shortest silence that closes the mouth: 0.6 s. In shorter ones people keep it as it is (closing there costs r .05)."""
 CLOSING, OPENING = 2, 9
 """Frames in which the mouth closes after the sound, and opens before it: people breathe in first."""
 RESTING = 1.25
 """Aperture over the closed mouth's, in face units, at which lips in a silence rest: to the eye they touch, and what the
 prediction does below it stays (closing wholly costs r .017).
 """
-QUIET_DB, FLOOR_DB, SURE_DB = 30.0, 6.0, 20.0
-"""A frame is silent this far under the speech's level; or less than this over the recording's own floor, if that is also at
-least the last under the speech.
-"""
-DEAF_DB = -60.0
 
 
 class Guard:
@@ -122,24 +115,6 @@ def clamp(lower: Array, person: Person) -> Array:
     margin = 0.25 * (person.high - person.low)
     beyond = lower - inside
     return (inside + margin * np.tanh(beyond / (3 * margin))).astype(np.float32)
-
-
-def silent(samples: Array, frames: int) -> np.ndarray:
-    """Whether each of `frames` video frames is silent, bool [frames]: by level alone, single frames either way ignored."""
-    level = np.full(frames, -120.0, np.float32)
-    heard = loudness(samples)[:frames]
-    level[: len(heard)] = heard
-    speech, floor = np.percentile(level, 95), np.percentile(level, 5)
-    threshold = max(speech - QUIET_DB, min(floor + FLOOR_DB, speech - SURE_DB), np.float32(DEAF_DB))
-    quiet = level < threshold
-    padded = np.pad(quiet, 1, mode="edge").astype(int)
-    return (padded[:-2] + padded[1:-1] + padded[2:]) >= 2
-
-
-def silences(samples: Array, frames: int) -> list[tuple[int, int]]:
-    """Silences that close the mouth, each as its first frame and the one after its last."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], silent(samples, frames), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SILENCE_FRAMES]
 
 
 def closed_share(samples: Array, frames: int) -> Array:

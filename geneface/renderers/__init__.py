@@ -37,7 +37,7 @@ class Views:
     lower: Array
     """[T, 111] normalised motion of jaw and lips (face/person.py)."""
     eyes: Array
-    """[T, 2] lid gap over eye width of each eye (face/eyes.py)."""
+    """[T, 2] lid gap over eye width of each eye (media/eyes.py)."""
 
     def __len__(self) -> int:
         return len(self.lower)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geneface.face.geometry import Array
 from media.clock import FPS
 from media.mesh import runs
+
+Array = NDArray[np.floating]
 
 LIDS = (((160, 144), (159, 145), (158, 153)), ((385, 380), (386, 374), (387, 373)))
 """Upper and lower lid points of the mesh, of the eye on the picture's left and of the other."""

@@ -1,24 +1,26 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from geneface.face import eyes
-from geneface.face.geometry import from_the_front
-from media import faces, video
+from media import eyes, faces, mouth, video
 from media.mesh import runs
 from samples.talker import truth
 from samples.talker.behaviour import behave
 
 SECONDS = 20
+TALKER = Path(__file__).parents[2] / "samples/talker.mp4"
 
 
 @pytest.fixture(scope="module")
-def opened(talker_film):
+def opened():
     """Apertures of the sample talker's first seconds."""
-    return eyes.aperture(from_the_front(faces.landmarks(video.frames(talker_film, seconds=SECONDS)).points))
+    points = faces.landmarks(video.frames(TALKER, seconds=SECONDS)).points
+    return eyes.aperture(mouth.pose_free(points, mouth.reference_shape(points)))
 
 
-def test_every_scripted_blink_is_found_and_no_other(opened, talker_film):
-    whole = len(truth.read(talker_film.with_suffix(".landmarks.npz"))[0])
+def test_every_scripted_blink_is_found_and_no_other(opened):
+    whole = len(truth.read(TALKER.with_suffix(".landmarks.npz"))[0])
     shut = behave(whole).blink[: len(opened)]
     scripted = [start for start, _ in runs(shut > 0.5)]
     found = eyes.find(opened)
