@@ -62,7 +62,8 @@ class Reporter:
         if done < total and now - self._written < INTERVAL:
             return
         self._written = now
-        eta = (now - self._started) / done * (total - done) if done else None
+        # The first line of a stage knows no pace yet, whatever is done already.
+        eta = (now - self._started) / done * (total - done) if done and now > self._started else None
         self._line("info", stage=stage, done=done, total=total, eta_seconds=None if eta is None else round(eta, 1), **metrics)
 
     def track(self, items: Iterable[Item], stage: str, total: int) -> Iterator[Item]:
