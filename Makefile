@@ -30,11 +30,17 @@ $(VENV)/.%: requirements/%.txt pyproject.toml | $(PYTHON)
 	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
 	@touch $@
 
+# Other people's code that tests and benchmarks run beside ours: data to Python, never a dependency, never shipped.
+$(VENV)/reference: requirements/reference.txt | $(PYTHON)
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --require-hashes --target $@ -r $<
+	@touch $@
+
 setup: $(VENV)/.local
 dev: $(VENV)/.dev
 
 # VIDEO=me.mp4 and AUDIO=hello.wav: one's own files.
 demo: setup
+	@$(PYTHON) -m steps.weights inception alexnet >/dev/null || echo 'The demo goes on without FID and LPIPS.'
 	@$(PYTHON) -m local demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(AUDIO),--audio "$(AUDIO)")
 
 up: setup
@@ -46,10 +52,10 @@ doctor: setup
 weights: setup
 	@$(PYTHON) -m steps.weights $(filter-out $@,$(MAKECMDGOALS))
 
-test: dev
+test: dev $(VENV)/reference
 	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -m "not slow and not apiserver and not cluster" -n auto --dist loadfile
 
-test-slow: dev
+test-slow: dev $(VENV)/reference
 	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -m slow --timeout 1800
 
 # Needs etcd, kube-apiserver and kube-controller-manager: see CONTRIBUTING.md.
@@ -84,6 +90,8 @@ lock: | $(PYTHON)
 	@for extra in $(EXTRAS); do echo "requirements/$$extra.txt"; \
 	    $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	        --custom-compile-command 'make lock' --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; done
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-deps \
+	    --custom-compile-command 'make lock' --group reference --output-file requirements/reference.txt
 
 readme: dev
 	@$(PYTHON) -m tests.readme

@@ -26,11 +26,13 @@ from rich.table import Table
 
 from eval import measure, report
 from eval.clips import Clip
+from eval.sync import Lips
+from eval.weights import Weights
 from geneface.dataset import Dataset
-from geneface.motion.postnet import silences
 from geneface.render import SCORED_CRF
 from geneface.sound.features import features_named
 from media import video
+from media.silence import silences
 from steps.progress import Reporter
 
 WHOLE = {"static frame": baselines.static, "nearest pose": baselines.nearest_pose, "oracle: nearest lips": baselines.nearest_lips}
@@ -41,6 +43,8 @@ COLUMNS = {
     "LMD": "lmd_motion", "LMD/frozen": "lmd_share", "r": "aperture_r", "ampl": "aperture_amplitude", "lag": "aperture_lag",
     "width r": "width_r", "jitter": "jitter_ratio", "shut": "closed_in_silence",
 }  # fmt: skip
+NOTHING = Weights(())
+"""No FID: it says nothing about one mouth."""
 CLOSED = 2.0
 """Pixels of aperture at face width 256 over the person's closed mouth (its 5 % quantile) up to which a mouth counts as shut."""
 
@@ -77,8 +81,8 @@ class Scorer:
 
     def __call__(self, path: Path) -> dict[str, Any]:
         clips = {measure.GROUND_TRUTH: self.truth, measure.PREDICTION: Clip.open(path)}
-        measured = measure.measure(clips, Reporter(io.StringIO()))
-        found = report.report(measured, clips)
+        measured = measure.measure(clips, NOTHING, Reporter(io.StringIO()))
+        found = report.report(measured, Lips("none"), NOTHING, clips)
         mouth = found["mouth"]
         lmd, frozen = mouth["lmd_motion"], mouth["frozen_lmd"]
         return {
@@ -121,7 +125,8 @@ def _swap(folder: Path, path: Path) -> dict[str, Any]:
         measure.DRIVER: folder / "swap.driver.mp4",
     }  # fmt: skip
     opened = {role: Clip.open(found) for role, found in clips.items()}
-    return dict(report.report(measure.measure(opened, Reporter(io.StringIO())), opened)["swap"])
+    measured = measure.measure(opened, NOTHING, Reporter(io.StringIO()))
+    return dict(report.report(measured, Lips("none"), NOTHING, opened)["swap"])
 
 
 def block_rows(dataset: Dataset, names: list[str], seed: int) -> dict[str, dict[str, Any]]:

@@ -1,15 +1,17 @@
 """The videos that are compared: every frame in presentation order, and which frame of one belongs to which of the other."""
 
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.quality import resized
-from media import ffmpeg
-from media.errors import UnsupportedMedia, VideoMissing
+from media import audio, ffmpeg
+from media.errors import MediaError, UnsupportedMedia, VideoMissing
 from media.frames import Frame
 from media.limits import DEFAULT, Limits
 from media.probe import VideoStream, probe
@@ -33,6 +35,8 @@ class Clip:
 
     path: Path
     video: VideoStream
+    sound: int | None = None
+    """Number of its sound's stream in the file."""
     pasted_back: bool = False
     """Its own tags say that a rendered face was pasted on true frames."""
 
@@ -42,7 +46,8 @@ class Clip:
         info = probe(path)
         if info.video is None:
             raise VideoMissing(path.name)
-        return cls(path, info.video, info.tags.get("pasted_back") == "true")
+        sound = info.audio.index if info.audio else None
+        return cls(path, info.video, sound, info.tags.get("pasted_back") == "true")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,6 +64,13 @@ class Clip:
     def unsure(self) -> float:
         """By how much `fps` may be wrong for want of fine time stamps; 0 where these give a usual rate exactly."""
         return 0.0 if abs(self._usual() - self.video.fps) < _EXACT else self._stamp_error()
+
+    def samples(self) -> NDArray[np.float32] | None:
+        """Its sound, 16 kHz mono [N]; None where it has none that can be read."""
+        try:
+            return audio.read(self.path) if self.sound is not None else None
+        except MediaError:
+            return None
 
     def _usual(self) -> float:
         return float(min(_RATES, key=lambda rate: abs(rate - self.video.fps)))
@@ -78,7 +90,7 @@ class Clip:
                 yield np.frombuffer(chunk, np.uint8).reshape(height, width, 3)
                 done += 1
         except (ffmpeg.FfmpegError, ffmpeg.StalledError) as error:
-            raise UnsupportedMedia(self.path.name, reason=str(error)) from None
+            raise UnsupportedMedia(self.path.name, reason=error.reason) from None
         if not done:
             raise UnsupportedMedia(self.path.name, reason="not one frame could be decoded")
 
@@ -98,15 +110,36 @@ class Pairing:
         return int(number * self._ratio + _EPSILON)
 
 
-def pairs(truth: Clip, other: Clip) -> Iterator[tuple[int, Frame, Frame]]:
-    """(index of the true frame, true frame, other frame in the true frame's size), until one of the two ends."""
-    pairing = Pairing(truth, other)
+def pairs(
+    truth: Clip, other: Clip, see_truth: Callable[[Frame], None] | None = None, see_other: Callable[[Frame], None] | None = None
+) -> Iterator[tuple[int, Frame, Frame]]:
+    """(index of the true frame, true frame, other frame in the true frame's size), until one of the two ends.
+
+    `see_truth` and `see_other` are shown every frame of their clip as it is, also those that are left when the other has ended.
+    """
     with closing(truth.frames()) as true_frames, closing(other.frames()) as other_frames:
-        at, true_frame = 0, next(true_frames)
-        for number, frame in enumerate(other_frames):
-            while at < pairing.index(number):
-                following = next(true_frames, None)
-                if following is None:
-                    return
-                at, true_frame = at + 1, following
-            yield at, true_frame, resized(frame, *truth.size)
+        shown, others = _shown(true_frames, see_truth), _shown(other_frames, see_other)
+        yield from _paired(Pairing(truth, other), truth.size, shown, others)
+        for see, rest in ((see_truth, shown), (see_other, others)):
+            if see:
+                deque(rest, maxlen=0)
+
+
+def _paired(
+    pairing: Pairing, size: tuple[int, int], true_frames: Iterator[Frame], other_frames: Iterator[Frame]
+) -> Iterator[tuple[int, Frame, Frame]]:
+    at, true_frame = 0, next(true_frames)
+    for number, frame in enumerate(other_frames):
+        while at < pairing.index(number):
+            following = next(true_frames, None)
+            if following is None:
+                return
+            at, true_frame = at + 1, following
+        yield at, true_frame, resized(frame, *size)
+
+
+def _shown(frames: Iterator[Frame], see: Callable[[Frame], None] | None) -> Iterator[Frame]:
+    for frame in frames:
+        if see:
+            see(frame)
+        yield frame

@@ -10,18 +10,23 @@ from eval.clips import Clip
 from eval.motion import Motion
 from media import mouth
 from media.errors import NoFaceDetected
-from media.faces import face_crop, survey
+from media.faces import face_crop, look, survey
 from media.frames import Box, Frame
 from media.mesh import Landmarks, landmarks
 from media.resize import Square
+
+GLANCE = 0.2
+"""Seconds between two looks of `survey`: in a shorter clip it may not look at all."""
 
 Points = NDArray[np.float32]
 """Meshes in px of their frames, [T, 478, 3]; NaN where there is no face."""
 
 
 @dataclass(frozen=True)
-class TrueFace:
-    """The face of the true clip: its mesh in every frame, its median shape, the squares in which pictures are compared."""
+class ReferenceFace:
+    """The face that all others are laid beside, that of the true clip or of the only one: its mesh in every frame, its median
+    shape, the squares in which pictures are compared.
+    """
 
     crop: Box
     landmarks: Landmarks
@@ -30,7 +35,7 @@ class TrueFace:
     """Mouth and face region by frame; frames without a face have none."""
 
     @classmethod
-    def find(cls, clip: Clip, frames: Iterable[Frame]) -> "TrueFace":
+    def find(cls, clip: Clip, frames: Iterable[Frame]) -> "ReferenceFace":
         """Follows the face through the clip's own frames. Raises MediaError `no_face_detected`, `multiple_faces`."""
         crop = crop_of(clip)
         found = follow(frames, crop)
@@ -53,7 +58,11 @@ class TrueFace:
 
 def crop_of(clip: Clip) -> Box:
     """The square in which the clip's face stays. Raises MediaError `no_face_detected`, `multiple_faces`."""
-    return face_crop(survey(clip.path).boxes, clip.video.width, clip.video.height)
+    if clip.video.seconds >= GLANCE:
+        boxes = survey(clip.path).boxes
+    elif not len(boxes := look(clip.frames()).boxes):
+        raise NoFaceDetected(clip.path.name)
+    return face_crop(boxes, clip.video.width, clip.video.height)
 
 
 def follow(frames: Iterable[Frame], crop: Box) -> Landmarks:

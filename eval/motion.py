@@ -53,8 +53,8 @@ def amplitude(truth: Floats, other: Floats) -> float | None:
 def lag(truth: Floats, other: Floats) -> int | None:
     """Frames by which `other` comes late (negative: early): the shift of best r that leaves at least half of the frames."""
     reach = min(REACH, len(truth) // 2)
-    shifted = {shift: correlation(*_shifted(truth, other, shift)) for shift in range(-reach, reach + 1)}
-    known = {shift: r for shift, r in shifted.items() if r is not None}
+    moved = {shift: correlation(*shifted(truth, other, shift)) for shift in range(-reach, reach + 1)}
+    known = {shift: r for shift, r in moved.items() if r is not None}
     return max(known, key=lambda shift: (known[shift], -abs(shift))) if known else None
 
 
@@ -88,7 +88,8 @@ def _moved(lips: Floats) -> Floats:
     return moved
 
 
-def _shifted(truth: Floats, other: Floats, shift: int) -> tuple[Floats, Floats]:
+def shifted(truth: Floats, other: Floats, shift: int) -> tuple[Floats, Floats]:
+    """The common part of both when `other` is `shift` frames late."""
     if shift >= 0:
         return truth[: len(truth) - shift], other[shift:]
     return truth[-shift:], other[:shift]

@@ -26,6 +26,11 @@ STEPS = {
     "GENEFACE_VISIBLE_LABEL": ("on", "`off`: no visible label in rendered videos; the metadata stays"),
     "GENEFACE_DEVICE": ("the best there is", "`cpu` or `cuda`, for training and rendering"),
     "GENEFACE_FFMPEG": ("the wheel's", "Another ffmpeg; 7.0.2 is what is tested"),
+    "EVAL_WEIGHTS_DIR": (
+        "`/weights`, then `GENEFACE_WEIGHTS_DIR`",
+        "Folder in which eval looks for its weights, under their publishers' file names",
+    ),
+    "EVAL_LSE_CROP": ("`track`", "`none`: LSE of the whole frame"),
 }
 """Settings of the step rooms, which read the environment themselves."""
 

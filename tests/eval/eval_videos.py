@@ -1,6 +1,7 @@
 """Frames with known contents, and how they become videos."""
 
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from media import ffmpeg
 Frame = NDArray[np.uint8]
 Frames = Sequence[Frame]
 WriteVideo = Callable[..., Path]
+
+TALKER = Path(__file__).parents[2] / "samples/talker.mp4"
+REFERENCE = Path(sys.prefix) / "reference"
+"""Other people's code that ours is compared with; `make test` lays it there (requirements/reference.txt)."""
 
 LOSSLESS = ("-c:v", "libx264rgb", "-qp", "0")
 

@@ -49,7 +49,8 @@ def test_whole_frame_scores_are_scikit_images(tmp_path: Path, capsys: pytest.Cap
     assert abs(result["psnr"] - psnr) < 1e-9
     assert abs(result["ssim"] - ssim) < 1e-9
     assert {result[name] for name in ("niqe", "fid", "lse_c", "lse_d")} == {None}
-    assert result["errors"]["fid"] == "not_implemented_yet"
+    missing = dict.fromkeys(("fid", "lse_c", "lse_d"), "weights_missing")
+    assert {name: result["errors"][name] for name in ("niqe", *missing)} == {"niqe": "frame_too_small", **missing}
     assert result["details"]["gt_video"] | {"codec": ""} == {
         "frames": 12, "fps": 25.0, "vfr": False, "width": 96, "height": 72, "codec": "",
     }  # fmt: skip
@@ -139,7 +140,9 @@ def test_a_talking_face_with_all_controls(tmp_path: Path, capsys: pytest.Capture
     assert result["face"]["psnr"] > late_mouth["psnr"]
     assert result["details"]["pasted_back"] is True
     assert set(result["details"]["frames_without_face"].values()) == {0}
-    assert set(result["errors"]) == {"niqe", "fid", "lse_c", "lse_d"}
+    unknown = {"blinks_per_minute": "too_short", **dict.fromkeys(("closed_in_silence", "loudness_r", "loudness_lag"), "no_audio")}
+    silent = {f"{block}.{name}": why for block in ("alone", "truth_alone") for name, why in unknown.items()}
+    assert result["errors"] == dict.fromkeys(("fid", "lpips", "lmd", "lse_c", "lse_d"), "weights_missing") | silent
 
 
 def test_a_swap_of_another_size_is_still_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +162,11 @@ def test_the_table_shows_every_block_and_the_missing(capsys: pytest.CaptureFixtu
     result = {
         "psnr": 30.0, "ssim": None, "face": {"psnr": 31.0, "ssim": 0.9}, "mouth": {**block, "gain_over_constant": None},
         "constant_mouth": block, "swap": {"driver_r": 0.9, "truth_r": 0.1}, "details": {"pasted_back": True},
+        "niqe": 5.5, "fid": 12.25, "lse_c": None, "lse_d": None, "errors": {"lse_c": "no_audio", "lse_d": "no_audio"},
+        "lpips": 0.1, "lmd": None, "alone": {"jitter": 0.25, "loudness_r": None},
     }  # fmt: skip
     report.show(result, report.Console(width=100))
     shown = capsys.readouterr().out
     assert "constant mouth" in shown and "pasted back" in shown and "SSIM –" in shown and "r to its driver 0.900" in shown
+    assert "FID 12.250" in shown and "LSE-C – (no_audio)" in shown
+    assert "by itself: jitter 0.250" in shown
