@@ -1,6 +1,7 @@
 """The workers' door: claim, links, report, publish. An attempt token opens it, for that attempt alone."""
 
 import json
+import mimetypes
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -73,7 +74,10 @@ def links(attempt: AttemptId, body: door.LinksBody, here: Here) -> door.LinksAns
     for file in body.put:
         _check_own(file.name)
     prefix = attempt_prefix(request.id, row.number)
-    put = {file.name: door.PutLink(url=here.objects.put_link(prefix + file.name), headers={}) for file in body.put}
+    put = {
+        file.name: door.PutLink(url=here.objects.put_link(prefix + file.name), headers={"Content-Type": _content_type(file.name)})
+        for file in body.put
+    }
     get = {name: here.objects.get_link(readable[name]) for name in body.get}
     return door.LinksAnswer(get=get, put=put, expires_in=int(LINK_LIFE.total_seconds()))
 
@@ -147,6 +151,11 @@ def _claimed(here: Platform, found: attempts.Claim) -> door.ClaimAnswer:
         checkpoint=None if checkpoint is None else door.CheckpointFiles(name=checkpoint.name, step=checkpoint.step, files=files),
         published=request.state == State.SUCCEEDED, report_seconds=here.settings.report_seconds,
     )  # fmt: skip
+
+
+def _content_type(name: str) -> str:
+    """By the name's ending. Told with the upload: not every S3 server finds it out, and browsers go by it."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def _readable(session: Session, request: Request) -> dict[str, str]:

@@ -76,7 +76,11 @@ def render(body: RenderingBody, here: Here, key: Key = None) -> Response:
     responses=_docs(*_AVATARS),
 )  # fmt: skip
 def evaluate(body: EvaluationBody, here: Here, key: Key = None) -> Response:
-    """Scores predictions against a ground truth; or an avatar on the part of its own video that it was not trained on."""
+    """Scores predictions against a ground truth; or an avatar on the part of its own video that it was not trained on.
+
+    The outputs: `scores`, `report` (a page with both videos and their curves) and `metrics` (the figures of each frame).
+    Of several predictions `report-0`, `metrics-0`, `report-1`, … in their order, and `comparison`.
+    """
 
     def submit(session: Session) -> Request:
         spec = body.model_dump(mode="json")

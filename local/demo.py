@@ -21,6 +21,12 @@ from local.errors import LocalError
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SAMPLE_CONSENT = {"statement": "The sample talker is a synthetic person who does not exist.", "by": "the project"}
 LINE_SECONDS = 10.0
+WHOLE_FRAME = {
+    "psnr": ("full frame PSNR, dB (pasted back)", 1), "ssim": ("full frame SSIM (pasted back)", 3),
+    "niqe": ("full frame NIQE (pasted back)", 2), "fid": ("full frame FID (pasted back)", 1),
+    "lpips": ("full frame LPIPS (pasted back)", 3), "lse_c": ("lip sync LSE-C", 2), "lse_d": ("lip sync LSE-D", 2),
+}  # fmt: skip
+"""How a person reads each figure, and its digits."""
 Json = dict[str, Any]
 
 
@@ -43,6 +49,8 @@ def run(client: Client, console: Console, folder: Path, video: Path | None, audi
     evaluated = _follow(client, console, "Evaluation", evaluation)
     files = _fetch(client, rendered, evaluated, folder / avatar)
     console.print(_scores(evaluated["scores"]))
+    if missing := _missing(evaluated["scores"]):
+        console.print(f"Not measured: {missing}", highlight=False)
     for what, file in files.items():
         console.print(f"{what:<14} {file}", highlight=False, soft_wrap=True)
     console.print(f"Done in {time.monotonic() - started:.0f} s.", highlight=False)
@@ -92,16 +100,20 @@ def _note(row: Json) -> str:
 
 def _fetch(client: Client, rendered: Json, evaluated: Json, folder: Path) -> dict[str, Path]:
     """Brings the outputs home and writes the report; what a person looks at, by name."""
-    files = {"Video": folder / "video.mp4", "Contact sheet": folder / "contact_sheet.png", "Report": folder / "report.json"}
-    for output, name in (("video", "Video"), ("contact_sheet", "Contact sheet")):
-        client.download(rendered["outputs"][output]["url"], files[name])
+    outputs = {
+        "Video": (rendered, "video", "video.mp4"), "Contact sheet": (rendered, "contact_sheet", "contact_sheet.png"),
+        "Report": (evaluated, "report", "report.html"), "Frame by frame": (evaluated, "metrics", "metrics.csv"),
+    }  # fmt: skip
+    for request, output, name in outputs.values():
+        client.download(request["outputs"][output]["url"], folder / name)
+    files = {what: folder / name for what, (_, _, name) in outputs.items()} | {"All scores": folder / "report.json"}
     report = {
         "rendering": rendered["id"],
         "evaluation": evaluated["id"],
         "avatar": rendered["avatar"],
         "scores": evaluated["scores"],
     }
-    files["Report"].write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    files["All scores"].write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return files
 
 
@@ -111,9 +123,19 @@ def _scores(scores: Json) -> Table:
     table.add_row("mouth PSNR, dB", _number(mouth["psnr"], 1), _number(constant["psnr"], 1))
     table.add_row("lip aperture r", _number(mouth["aperture_r"], 2), _number(constant["aperture_r"], 2))
     table.add_row("lip aperture amplitude", _number(mouth["aperture_amplitude"], 2), _number(constant["aperture_amplitude"], 2))
-    table.add_row("full frame PSNR, dB (pasted back)", _number(scores["psnr"], 1), "")
-    table.add_row("full frame SSIM (pasted back)", _number(scores["ssim"], 3), "")
+    for name, (label, digits) in WHOLE_FRAME.items():
+        if scores[name] is not None:
+            table.add_row(label, _number(scores[name], digits), "")
     return table
+
+
+def _missing(scores: Json) -> str:
+    """The figures that are not in the table, by the evaluator's reason."""
+    reasons: dict[str, list[str]] = {}
+    for name in WHOLE_FRAME:
+        if scores[name] is None:
+            reasons.setdefault(scores["errors"].get(name, "unknown"), []).append(name.upper().replace("_", "-"))
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -19,6 +19,8 @@ from store.models import FINAL, Attempt, Checkpoint, Dataset, Json, Kind, Remova
 from store.objects import attempt_prefix
 
 CHECKPOINTS_KEPT = 2
+HEADLINE = ("niqe", "psnr", "ssim", "fid", "lse_c", "lse_d")
+"""Of an evaluation: what its last event shows."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,22 @@ def publish_result(
     request.waiting_reason = None
     attempt.outcome, attempt.ended_at = "succeeded", now
     removals.leftovers(session, request, keep_attempt=attempt.number)
-    requests.record(session, request, "succeeded", attempt=attempt.number)
+    scores = request.result.get("scores")
+    requests.record(session, request, "succeeded", attempt=attempt.number, **({"scores": _headline(scores)} if scores else {}))
     return request, True
+
+
+def _headline(scores: Json) -> Json:
+    """The six figures of an evaluation in the shape of its `scores`: of an avatar, or {"predictions": [of each]}."""
+    each = scores.get("predictions")
+    if isinstance(each, list):
+        return {"predictions": [_six(one) for one in each if isinstance(one, dict)]}
+    return _six(scores)
+
+
+def _six(scores: Json) -> Json:
+    # A worker may send anything under these names; an event stays small.
+    return {name: value if isinstance(value := scores.get(name), int | float) else None for name in HEADLINE}
 
 
 def find_dataset(session: Session, request: Request, key: DatasetKey | None) -> Dataset | None:

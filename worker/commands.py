@@ -22,6 +22,11 @@ PREPROCESS = Part("preprocess", 1, {"survey": 1, "landmarks": 4, "layers": 4})
 TRAIN = Part("train", 1, {"audio features": 1, "train motion": 9, "unpack regions": 5, "train plane": 15})
 """With the stages that geneface goes through, in their order; one that is not named here is counted all the same."""
 
+EVALUATE_STAGES = {"find the faces": 10, "watch the lips": 1, "compare": 6}
+"""Those of eval, as long as they take on a CPU with all weights."""
+LIPS = frozenset({"find the faces", "watch the lips"})
+"""Without SyncNet's weights, or without sound, these do not come."""
+
 SPLIT_MOTIONS = ("predicted", "truth", "constant", "swap")
 """The held-out tail is rendered with each: the model's motion, the recorded one, none, and that of another stretch."""
 
@@ -120,15 +125,15 @@ def _evaluate_avatar(_claim: Claim, work: Path, _device: str | None) -> Plan:
         "predicted": "predicted.mp4", "truth": "predicted.truth.mp4", "truth_driven": "truth.mp4", "constant": "constant.mp4",
         "swap": "swap.mp4", "swap_driver": "swap.driver.mp4",
     }  # fmt: skip
-    scores = work / "scores.json"
-    options = {
-        "gt_video": videos["truth"], "pred_video": videos["predicted"], "constant_video": videos["constant"],
-        "swap_video": videos["swap"], "driver_video": videos["swap_driver"], "truth_driven_video": videos["truth_driven"],
+    roles = {
+        "gt_video": "truth", "pred_video": "predicted", "constant_video": "constant", "swap_video": "swap",
+        "driver_video": "swap_driver", "truth_driven_video": "truth_driven",
     }  # fmt: skip
-    argv = [word for name, video in options.items() for word in (f"--{name}", str(work / video))]
-    command = Command(("-m", "eval", *argv, "--out_json", str(scores)), Part("evaluate", 1, {"compare": 1}))
-    outputs = {"scores": scores.name, **videos}
+    outputs = {"scores": "scores.json", "report": "report.html", "metrics": "metrics.csv", **videos}
     files = {name: work / name for name in outputs.values()}
+    scores = files["scores.json"]
+    compared = {role: files[videos[video]] for role, video in roles.items()}
+    command = _score("evaluate", compared, scores, files["report.html"], files["metrics.csv"])
     return Plan({}, (command,), Publication("result", files=files, outputs=outputs, scores=(scores,)))
 
 
@@ -137,15 +142,28 @@ def _evaluate_files(claim: Claim, work: Path, _device: str | None) -> Plan:
     truth = work / "inputs/ground_truth"
     inputs = {truth: claim.input("inputs/ground_truth")}
     commands, scores = [], []
+    outputs = {"scores": "scores.json"}
     for i in range(count):
-        prediction, score = work / f"inputs/prediction-{i}", work / f"scores-{i}.json"
+        prediction = work / f"inputs/prediction-{i}"
         inputs[prediction] = claim.input(f"inputs/prediction-{i}")
-        argv = ("-m", "eval", "--gt_video", str(truth), "--pred_video", str(prediction), "--out_json", str(score))
-        commands.append(Command(argv, Part(f"evaluate {i}", 1, {"compare": 1})))
-        scores.append(score)
-    name = "scores.json"
-    publication = Publication("result", files={name: work / name}, outputs={"scores": name}, scores=tuple(scores))
-    return Plan(inputs, tuple(commands), publication)
+        report, metrics = ("report", "metrics") if count == 1 else (f"report-{i}", f"metrics-{i}")
+        outputs |= {report: f"{report}.html", metrics: f"{metrics}.csv"}
+        scores.append(work / f"prediction-{i}.json")  # the comparison calls its runs by these names
+        compared = {"gt_video": truth, "pred_video": prediction}
+        commands.append(_score(f"evaluate {i}", compared, scores[i], work / outputs[report], work / outputs[metrics]))
+    if count > 1:
+        outputs["comparison"] = "comparison.json"
+        argv = ("-m", "eval", "--compare", *map(str, scores), "--out_json", str(work / outputs["comparison"]))
+        commands.append(Command(argv, Part("comparison", 0.03)))
+    files = {name: work / name for name in outputs.values()}
+    return Plan(inputs, tuple(commands), Publication("result", files=files, outputs=outputs, scores=tuple(scores)))
+
+
+def _score(part: str, videos: Mapping[str, Path], scores: Path, report: Path, metrics: Path) -> Command:
+    """One prediction's scores, the page that shows them, and the figures of each frame."""
+    files = {**videos, "out_json": scores, "out_html": report, "out_csv": metrics}
+    argv = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    return Command(("-m", "eval", *argv), Part(part, 1, EVALUATE_STAGES, LIPS))
 
 
 PLANS: Mapping[tuple[str, str], Callable[[Claim, Path, str | None], Plan]] = {

@@ -18,6 +18,8 @@ class Part:
     name: str
     weight: float
     stages: Mapping[str, float] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    """Stages that the program may leave out, because there is nothing for it to do: those after them have their share."""
 
 
 def span(weights: Mapping[str, float], steps: Sequence[str], step: str) -> tuple[float, float]:
@@ -43,6 +45,8 @@ class Progress:
         self.value = begin
         self._part = parts[0].name
         self._stage: str | None = None
+        self._seen: set[str] = set()
+        """This part's stages so far."""
         self._stage_from = begin
         self._stage_to = begin
         self._paced: tuple[float, float] | None = None
@@ -52,6 +56,7 @@ class Progress:
         """A part begins, and the one before it is done."""
         self._part = part
         self._stage = None
+        self._seen = set()
         self._paced = None
         self._raise(self._parts[part][1])
 
@@ -59,6 +64,7 @@ class Progress:
         """`done` of `total` units of `stage`, in the present part."""
         if stage != self._stage:
             self._stage = stage
+            self._seen.add(stage)
             self._stage_from, self._stage_to = self._bounds(stage)
         share = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
         self._raise(self._stage_from + (self._stage_to - self._stage_from) * share)
@@ -82,9 +88,10 @@ class Progress:
             start = max(self.value, at)
             return start, start + (to - start) * UNKNOWN_STAGE
         names = list(part.stages)
-        total = sum(part.stages.values())
-        before = sum(part.stages[name] for name in names[: names.index(stage)])
-        return at + (to - at) * before / total, at + (to - at) * (before + part.stages[stage]) / total
+        left_out = part.optional.intersection(names[: names.index(stage)]) - self._seen
+        weights = {name: weight for name, weight in part.stages.items() if name not in left_out}
+        start, end = span(weights, list(weights), stage)
+        return at + (to - at) * start, at + (to - at) * end
 
     def _raise(self, value: float) -> None:
         self.value = round(min(max(self.value, value), self._end), 4)

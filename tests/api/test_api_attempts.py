@@ -49,6 +49,9 @@ def test_a_training_from_claim_to_result(platform: Any) -> None:
     assert [file["name"] for file in again["dataset"]] == ["dataset/frames.mp4", "dataset/dataset.json"]
     assert again["checkpoint"]["name"] == "motion-100"
     assert [file["name"] for file in again["checkpoint"]["files"]] == ["checkpoint/state.safetensors"]
+    kinds = {"a/b.html": "text/html", "c.csv": "text/csv", "d.mp4": "video/mp4", "e.bin": "application/octet-stream"}
+    put = worker.post("links", put=[{"name": name, "size": 1, "sha256": "0" * 64} for name in kinds]).json()["put"]
+    assert {name: link["headers"] for name, link in put.items()} == {n: {"Content-Type": kind} for n, kind in kinds.items()}
     names = ["dataset/frames.mp4", "checkpoint/state.safetensors"]
     link = worker.post("links", get=names).json()["get"]
     assert [httpx.get(link[name]).content for name in names] == [b"data", b"data"]
@@ -64,6 +67,37 @@ def test_a_training_from_claim_to_result(platform: Any) -> None:
     assert worker.post("claim", step="train").json()["published"] is True
     assert outcome(worker.post("links")) == (409, "attempt_final")
     assert outcome(worker.post("report", step="train", seq=1)) == (409, "attempt_final")
+
+
+def test_an_evaluation_from_claim_to_result(platform: Any) -> None:
+    """Of a rendering's output and an asset, against an asset: files by name, and the figures in the last event."""
+    trained = platform.trained("amy")
+    predictions = [{"request": trained["id"], "output": "report"}, {"asset": platform.asset()}]
+    body = {"ground_truth": {"asset": platform.asset()}, "predictions": predictions}
+    request = platform.post("/v1/evaluations", body)["id"]
+    worker = platform.worker(request)
+    claimed = worker.post("claim", step="evaluate").json()
+    assert [item["name"] for item in claimed["inputs"]] == ["inputs/ground_truth", "inputs/prediction-0", "inputs/prediction-1"]
+    link = worker.post("links", get=["inputs/prediction-0"]).json()["get"]["inputs/prediction-0"]
+    assert httpx.get(link).content == b"data"
+    outputs = {
+        "scores": "scores.json", "report-0": "report-0.html", "metrics-0": "metrics-0.csv", "report-1": "report-1.html",
+        "metrics-1": "metrics-1.csv", "comparison": "comparison.json",
+    }  # fmt: skip
+    six = {"niqe": 5.5, "psnr": float("nan"), "ssim": 0.9, "fid": None, "lse_c": 6.5, "lse_d": 7.5}
+    scores = {"predictions": [{**six, "details": {"frames_compared": 50}}, {**six, "psnr": 30.5}]}
+    result = {"outputs": outputs, "scores": scores}
+    published = worker.post("publish", step="evaluate", what="result", result=result, files=worker.put(*outputs.values()))
+    assert published.json() == {"accepted": True}, published.text
+    seen = platform.client.get(f"/v1/requests/{request}").json()
+    assert set(seen["outputs"]) == set(outputs)
+    assert seen["scores"]["predictions"][0]["details"] == {"frames_compared": 50}
+    page = httpx.get(seen["outputs"]["report-0"]["url"])
+    assert page.headers["Content-Type"].startswith("text/html") and "report-0.html" in page.headers["Content-Disposition"]
+    assert httpx.get(seen["outputs"]["metrics-0"]["url"]).headers["Content-Type"].startswith("text/csv")
+    last = platform.client.get(f"/v1/requests/{request}/events").json()["items"][-1]
+    told = {"predictions": [{**six, "psnr": None}, {**six, "psnr": 30.5}]}
+    assert (last["type"], last["data"]) == ("succeeded", {"state": "succeeded", "attempt": 1, "scores": told})
 
 
 def test_the_next_training_finds_the_dataset(platform: Any, running: Any) -> None:

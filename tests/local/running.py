@@ -34,7 +34,7 @@ class Up(Person):
             "GENEFACE_SLOTS": "2",
             "GENEFACE_REPORT_SECONDS": "0.1",
             "GENEFACE_STEP_ENVIRONMENT": json.dumps({"STAND_IN_SECONDS": seconds}),
-            "PYTHONPATH": str(HERE / "stand_in"),
+            "PYTHONPATH": f"{HERE / 'stand_in'}{os.pathsep}{HERE.parents[1]}",
             **environment,
         }
         self.url = f"http://127.0.0.1:{self.environment['GENEFACE_PORT']}"

@@ -49,6 +49,24 @@ def test_ten_renderings_with_two_slots(shared_up: Up) -> None:
     assert most == 2
 
 
+def test_a_rendering_and_an_asset_are_laid_beside_another_asset(shared_up: Up) -> None:
+    shared_up.avatar("amy")
+    rendering = shared_up.rendering("amy")
+    assert shared_up.final(rendering)["state"] == "succeeded"
+    predictions = [{"request": rendering, "output": "video"}, {"asset": shared_up.asset(b"other")}]
+    body = {"ground_truth": {"asset": shared_up.asset(b"true")}, "predictions": predictions}
+    several = shared_up.final(shared_up.post("/v1/evaluations", body)["id"])
+    alone = shared_up.final(shared_up.post("/v1/evaluations", {**body, "predictions": predictions[1:]})["id"])
+    assert (several["state"], alone["state"]) == ("succeeded", "succeeded"), (several, alone)
+    numbered = {f"{name}-{number}" for name in ("report", "metrics") for number in (0, 1)}
+    assert set(several["outputs"]) == {"scores", "comparison", *numbered}
+    comparison = httpx.get(several["outputs"]["comparison"]["url"]).json()
+    assert [(run["name"], run["psnr"]) for run in comparison["runs"]] == [("prediction-0", 30.0), ("prediction-1", 30.0)]
+    assert set(alone["outputs"]) == {"scores", "report", "metrics"}
+    assert httpx.get(alone["outputs"]["report"]["url"]).text == "<!doctype html>prediction-0 beside ground_truth"
+    assert httpx.get(alone["outputs"]["scores"]["url"]).json() == alone["scores"]
+
+
 def test_an_avatar_that_is_rendering_stays_until_it_is_done(shared_up: Up) -> None:
     shared_up.avatar("dan")
     request = shared_up.rendering("dan")

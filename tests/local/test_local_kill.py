@@ -139,7 +139,7 @@ def test_mid_publish(make_up: Callable[..., Up]) -> None:
     assert models == [f"{row['attempt']}/model/model.json"]
 
 
-@pytest.mark.parametrize("stage", ["render", "evaluate"])
+@pytest.mark.parametrize("stage", ["render", "compare"])
 def test_mid_evaluation(up: Up, stage: str) -> None:
     up.avatar("ann")
     request = up.post("/v1/evaluations", {"avatar": "ann"})["id"]

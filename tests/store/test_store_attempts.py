@@ -11,7 +11,7 @@ from store import attempts, avatars, jobs, removals, requests
 from store.attempts import DatasetKey
 from store.database import Database
 from store.errors import AttemptFinalError, AttemptOwnedError, AttemptStaleError, InUseError, ObjectNotRemovedError
-from store.models import Kind, Removal, Request, State
+from store.models import Json, Kind, Removal, Request, State
 from store.objects import Objects
 
 VIDEO = {"name": "inputs/video", "key": "assets/x/file", "size": 3, "sha256": "ab" * 32}
@@ -93,6 +93,30 @@ def test_a_result_ends_the_request_and_makes_a_version(database: Database) -> No
     assert state(database, request).state == State.SUCCEEDED
     with pytest.raises(AttemptFinalError):
         claimed(database, attempt)
+
+
+def of_scores(database: Database, scores: Json | None) -> Json:
+    """The last event of an evaluation that published `scores`."""
+    with database.begin() as session:
+        made = requests.create(session, owner="local", kind=Kind.EVALUATION, spec={"inputs": []}, uses=[]).id
+    attempt = submitted(database, made)
+    claimed(database, attempt)
+    with database.begin() as session:
+        attempts.publish_result(session, attempt, "run-1", [], lambda *_: {"outputs": {}, "scores": scores})
+        last = requests.events(session, made, "local")[-1]
+        assert last.type == "succeeded"
+        return last.data
+
+
+def test_the_last_event_of_an_evaluation_shows_the_six_figures(database: Database) -> None:
+    six: Json = {"niqe": 5.5, "psnr": 30.5, "ssim": 0.9, "fid": None, "lse_c": None, "lse_d": None}
+    more = {"lpips": 0.1, "mouth": {"psnr": 25.0}, "errors": {"fid": "weights_missing"}, "details": {"lse_curve": [1.0] * 31}}
+    plain = {"state": "succeeded", "attempt": 1}
+    assert of_scores(database, {**six, **more}) == {**plain, "scores": six}
+    several = [{**six, **more}, {**six, "psnr": 31.5}]
+    assert of_scores(database, {"predictions": several})["scores"] == {"predictions": [six, {**six, "psnr": 31.5}]}
+    assert of_scores(database, {"psnr": ["x" * 1000], "predictions": 1})["scores"] == dict.fromkeys(six)
+    assert of_scores(database, None) == plain
 
 
 def test_two_trainings_at_once_give_two_versions(database: Database) -> None:

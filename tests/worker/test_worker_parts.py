@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval import __main__ as evaluator
 from worker import commands, lines, words
 from worker.child import Ending
 from worker.progress import Part, Progress, span
@@ -23,9 +25,10 @@ EVENTS = st.lists(
 )
 
 
-@given(EVENTS)
-def test_progress_never_falls_nor_leaves_its_span(events):
-    progress = Progress(0.25, 0.75, [Part("fetch", 1), Part("work", 8, {"a": 1, "b": 3}), Part("upload", 1)])
+@given(EVENTS, st.sets(st.sampled_from("ab")))
+def test_progress_never_falls_nor_leaves_its_span(events, optional):
+    work = Part("work", 8, {"a": 1, "b": 3}, frozenset(optional))
+    progress = Progress(0.25, 0.75, [Part("fetch", 1), work, Part("upload", 1)])
     before = 0.25
     for event in events:
         progress.enter(event) if isinstance(event, str) else progress.advance(*event)
@@ -44,6 +47,19 @@ def test_progress_follows_weights():
     assert progress.value == pytest.approx(0.3)
     progress.advance("c", 1, 1)
     assert progress.value == pytest.approx(0.6)  # nobody announced it: half of what the part has left
+
+
+def test_progress_does_not_jump_over_stages_that_are_left_out():
+    parts = [Part("work", 8, {"a": 5, "b": 2, "c": 1}, frozenset("ab")), Part("upload", 2)]
+    come = {"c": [0.0], "bc": [0.0, 0.8 * 2 / 3], "abc": [0.0, 0.5, 0.7]}
+    for stages, starts in come.items():
+        progress = Progress(0, 1, parts)
+        progress.enter("work")
+        for stage, start in zip(stages, starts, strict=True):
+            progress.advance(stage, 0, 4)
+            assert progress.value == pytest.approx(start, abs=1e-4)
+            progress.advance(stage, 4, 4)
+        assert progress.value == pytest.approx(0.8)
 
 
 def test_eta_starts_from_where_a_training_resumes():
@@ -147,6 +163,25 @@ def test_held_out_tail_is_rendered_four_times():
     plan = commands.plan("render", claim("evaluation", ["render", "evaluate"], "model/m"), Path("/w"), None)
     motions = [command.argv[command.argv.index("--motion") + 1] for command in plan.commands]
     assert motions == ["predicted", "truth", "constant", "swap"] and plan.publication is None
+
+
+@pytest.mark.parametrize("steps", [["render", "evaluate"], ["evaluate"]])
+def test_the_evaluator_takes_its_words(steps):
+    inputs = ["inputs/ground_truth", "inputs/prediction-0", "inputs/prediction-1"] if len(steps) == 1 else ["model/m"]
+    plan = commands.plan("evaluate", claim("evaluation", steps, *inputs), Path("/w"), None)
+    written = set()
+    for command in plan.commands:
+        assert command.argv[:2] == ("-m", "eval")
+        words = evaluator._arguments(command.argv[2:])
+        written |= {words.out_json, words.out_html, words.out_csv}
+        assert words.compare is None or set(words.compare) <= written
+    assert {path for path in plan.publication.files.values() if path.suffix != ".mp4"} - {Path("/w/scores.json")} <= written
+
+
+def test_every_stage_of_the_evaluator_has_its_weight():
+    sources = [path.read_text() for path in Path(evaluator.__file__).parent.glob("*.py")]
+    said = {stage for source in sources for stage in re.findall(r'reporter\.(?:track|progress)\(.*?"(.+?)"', source)}
+    assert said == set(commands.EVALUATE_STAGES) > commands.LIPS
 
 
 def test_unknown_steps_and_missing_inputs():

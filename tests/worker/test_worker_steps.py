@@ -1,6 +1,7 @@
 """Every kind of Job from its first step to its last, as processes."""
 
 import hashlib
+import json
 
 import pytest
 from platform_double import until
@@ -90,19 +91,47 @@ def test_evaluation_of_an_avatar(platforms, run):
         "swap_video": "video swap.mp4", "driver_video": "driver", "truth_driven_video": "video truth.mp4",
     }  # fmt: skip
     assert set(result["result"]["outputs"]) == {
-        "scores", "predicted", "truth", "truth_driven", "constant", "swap", "swap_driver",
+        "scores", "report", "metrics", "predicted", "truth", "truth_driven", "constant", "swap", "swap_driver",
     }  # fmt: skip
+    assert platform.objects["/out/report.html"] == b"a page on video predicted.mp4"
+    assert platform.objects["/out/metrics.csv"] == b"frames of video predicted.mp4"
     assert platform.reports[-1]["progress"] == 1.0
 
 
-def test_evaluation_of_files(platforms, run):
+def test_evaluation_of_one_prediction(platforms, run):
+    platform = platforms("evaluation", ["evaluate"], {"inputs/ground_truth": b"truth", "inputs/prediction-0": b"one"})
+    assert run(platform, "evaluate").code == 0
+    (result,) = platform.seen("result")
+    assert result["result"]["outputs"] == {"scores": "scores.json", "report": "report.html", "metrics": "metrics.csv"}
+    assert [scores["details"]["pred_video"] for scores in result["result"]["scores"]["predictions"]] == ["one"]
+    assert platform.objects["/out/report.html"] == b"a page on one"
+
+
+def test_evaluation_of_several_predictions_compares_them(platforms, run):
     inputs = {"inputs/ground_truth": b"truth", "inputs/prediction-0": b"one", "inputs/prediction-1": b"two"}
     platform = platforms("evaluation", ["evaluate"], inputs)
     assert run(platform, "evaluate").code == 0
     (result,) = platform.seen("result")
     found = [scores["details"]["pred_video"] for scores in result["result"]["scores"]["predictions"]]
     assert found == ["one", "two"]
-    assert [file["name"] for file in result["files"]] == ["scores.json"]
+    assert result["result"]["outputs"] == {
+        "scores": "scores.json", "report-0": "report-0.html", "metrics-0": "metrics-0.csv", "report-1": "report-1.html",
+        "metrics-1": "metrics-1.csv", "comparison": "comparison.json",
+    }  # fmt: skip
+    pages = [platform.objects[f"/out/{name}"] for name in ("report-0.html", "metrics-0.csv", "report-1.html", "metrics-1.csv")]
+    assert pages == [b"a page on one", b"frames of one", b"a page on two", b"frames of two"]
+    runs = json.loads(platform.objects["/out/comparison.json"])["runs"]
+    assert [(one["name"], one["details"]["pred_video"]) for one in runs] == [("prediction-0", "one"), ("prediction-1", "two")]
+    assert platform.reports[-1]["progress"] == 1.0
+
+
+def test_one_of_several_predictions_that_is_no_video_fails_the_request(platforms, run):
+    inputs = {"inputs/ground_truth": b"truth", "inputs/prediction-0": b"one", "inputs/prediction-1": b"no video"}
+    platform = platforms("evaluation", ["evaluate"], inputs)
+    worker = run(platform, "evaluate")
+    assert worker.code == 64
+    assert worker.words == {"code": "video_missing", "message": "prediction-1 has no picture"}
+    assert not platform.published
 
 
 def test_published_already(platforms, run):
