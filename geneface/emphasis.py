@@ -3,10 +3,6 @@
 A network that learned from noisy landmarks answers with less than it is asked, the more so the less it has seen of a person.
 """
 
-from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
-
 import numpy as np
 
 from geneface.avatar import Avatar
@@ -14,6 +10,7 @@ from geneface.motion import driving
 from geneface.render import Scene, drawn
 from geneface.renderers import KEPT, base_frames
 from media import mouth
+from media.mesh import landmarks
 
 CHOICES = (1.0, 1.05, 1.1, 1.15)
 WORTH = 0.005
@@ -31,10 +28,13 @@ def measured(loaded: Avatar) -> dict[float, float]:
     data = loaded.dataset
     usable = np.flatnonzero(data.trainable[: data.trained])
     numbers = usable[len(usable) - int(len(usable) * KEPT) :][:MOST]
-    if len(numbers) < FEWEST or find_spec("mediapipe") is None:
+    if len(numbers) < FEWEST:
         return {}
     motion = driving.truth(loaded)[numbers]
-    points = _points(base_frames.read(data.frames, numbers))
+    try:
+        points = landmarks(base_frames.read(data.frames, numbers)).points
+    except ImportError:  # a machine that only trains need not have mediapipe
+        return {}
     if not np.isfinite(points).all(axis=(1, 2)).any():
         return {}
     reference = mouth.reference_shape(points)
@@ -42,7 +42,7 @@ def measured(loaded: Avatar) -> dict[float, float]:
     found = {}
     for choice in CHOICES:
         scene = Scene(numbers, [choice * motion], dict)
-        found[choice] = _distance(true, mouth.pose_free(_points(drawn(loaded, scene)), reference))
+        found[choice] = _distance(true, mouth.pose_free(landmarks(drawn(loaded, scene)).points, reference))
     return {choice: distance for choice, distance in found.items() if np.isfinite(distance)}
 
 
@@ -50,12 +50,6 @@ def best(found: dict[float, float]) -> float:
     """The choice of the smallest distance; 1 where nothing was measured, or nothing is gained."""
     choice = min(found, key=found.__getitem__, default=1.0)
     return choice if choice != 1.0 and found[choice] < (1 - WORTH) * found.get(1.0, np.inf) else 1.0
-
-
-def _points(frames: Iterator[np.ndarray]) -> np.ndarray:
-    """Meshes [T, 478, 3]."""
-    points: np.ndarray = import_module("media.mesh").landmarks(frames).points
-    return points
 
 
 def _distance(true: np.ndarray, other: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -37,18 +38,18 @@ def test_a_renderer_that_answers_with_too_little_is_asked_for_more(model, monkey
     loaded = Avatar.load(model, torch.device("cpu"))
     real, asked = driving.truth(loaded), []
 
-    def points(told):
+    def found_in(told):
         if not isinstance(told, render.Scene):
             asked.append(told)
-            return loaded.dataset.points[told]
+            return SimpleNamespace(points=loaded.dataset.points[told])
         numbers = told.numbers
         share = 0.9 * np.median(told.windows[0][real[numbers] != 0] / real[numbers][real[numbers] != 0])
         moved = loaded.dataset.points[numbers].copy()
         middle = moved[:, mouth.LIPS].mean(0)
         moved[:, mouth.LIPS] = middle + share * (moved[:, mouth.LIPS] - middle)
-        return moved
+        return SimpleNamespace(points=moved)
 
-    monkeypatch.setattr(emphasis, "_points", points)
+    monkeypatch.setattr(emphasis, "landmarks", found_in)
     monkeypatch.setattr(emphasis, "drawn", lambda _, scene: scene)
     monkeypatch.setattr(base_frames, "read", lambda _, numbers: numbers)
     monkeypatch.setattr(emphasis, "KEPT", 0.2)

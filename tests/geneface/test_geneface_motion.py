@@ -240,11 +240,11 @@ def test_the_mouth_closes_in_a_silence_and_only_there(someone):
     sound[40 * 640 : 60 * 640] *= 1e-4
     sound[80 * 640 : 92 * 640] *= 1e-4  # too short to close in
     share = postnet.closed_share(sound, 100)
-    assert (share[44:54] == 1).all() and share[:40].max() == 0 and share[61:].max() == 0
+    assert (share[42:51] == 1).all() and share[:40].max() == 0 and share[61:].max() == 0
     assert np.abs(np.diff(share)).max() < 0.6
     widest = someone.bank[person.aperture(someone.motion(someone.lower_of(someone.bank))).argmax()]
     gap = person.aperture(someone.motion(postnet.guard(np.repeat(widest[None], 100, 0), someone, sound)))
-    assert gap[46:53].max() < 0.35 * gap[10:30].min()
+    assert gap[43:50].max() < 0.35 * gap[10:30].min()
 
 
 def test_rebuilt_frames_lie_among_real_ones(someone):
