@@ -117,17 +117,17 @@ class Measured:
     """Of each frame of the prediction."""
     decoded: dict[str, int]
     """Frames of the truth and of the prediction that came out of the decoder; fewer than the file holds when it is damaged."""
-    features: tuple[Spread, Spread] | None
-    """Inception's, of the true frames and of the predicted ones; None without its weights."""
-    lpips: float | None
-    lmd: float | None
-    lmd_frames: tuple[int, int]
-    """Pairs in which dlib found both faces, and pairs in which it did not."""
-    missing: dict[str, str]
-    """Of `fid`, `lpips` and `lmd`, where they cannot be had: why."""
     speakers: dict[str, Speaker]
     """The prediction's face, and the true one, each by itself; empty where there is no face."""
-    worst: list[tuple[int, Frame, Frame]]
+    missing: dict[str, str]
+    """Of `fid`, `lpips` and `lmd`, where they cannot be had: why."""
+    features: tuple[Spread, Spread] | None = None
+    """Inception's, of the true frames and of the predicted ones; None without its weights."""
+    lpips: float | None = None
+    lmd: float | None = None
+    lmd_frames: tuple[int, int] = (0, 0)
+    """Pairs in which dlib found both faces, and pairs in which it did not."""
+    worst: list[tuple[int, Frame, Frame]] = field(default_factory=list)
     """Number, true and predicted frame of the pairs with the lowest PSNR, the lowest first."""
 
 
@@ -171,20 +171,8 @@ def _alone(clip: Clip, count: "_Counter") -> Measured:
     points = face.landmarks.points if face else np.empty((0, 478, 3), np.float32)
     own = Compared(points=points, without_face=int((~face.landmarks.found).sum()) if face else 0)
     missing = dict.fromkeys(("fid", "lpips", "lmd"), NO_TRUTH)
-    return Measured(
-        face,
-        no_face,
-        {PREDICTION: own},
-        niqes,
-        {PREDICTION: len(niqes)},
-        None,
-        None,
-        None,
-        (0, 0),
-        missing,
-        _speakers(face, {PREDICTION: clip}, own),
-        [],
-    )
+    speakers = _speakers(face, {PREDICTION: clip}, own)
+    return Measured(face, no_face, {PREDICTION: own}, niqes, {PREDICTION: len(niqes)}, speakers, missing)
 
 
 def _tell_lost(clips: Mapping[str, Clip], measured: Measured, reporter: Reporter) -> None:
@@ -248,14 +236,15 @@ class Watch:
         self, face: ReferenceFace | None, no_face: str | None, compared: dict[str, Compared], speakers: dict[str, Speaker]
     ) -> Measured:
         """All of it, when every frame was seen."""
-        features = (self._seen[0].spread(), self._seen[1].spread()) if self._seen else None
-        lmd = self._lmd
-        decoded = {GROUND_TRUTH: self._true_frames, PREDICTION: len(self.niqes)}
+        lmd, pairs_seen = self._lmd, self._pairs
         return Measured(
-            face, no_face, compared, self.niqes, decoded, features, mean(self._pairs.distances()) if self._pairs else None,
-            mean(lmd.distances) if lmd else None, (len(lmd.distances), lmd.without_face) if lmd else (0, 0), self.missing,
-            speakers,
-            [(number, truth, other) for _, number, truth, other in sorted(self._worst, key=lambda one: one[:2], reverse=True)],
+            face, no_face, compared, self.niqes, {GROUND_TRUTH: self._true_frames, PREDICTION: len(self.niqes)}, speakers,
+            self.missing,
+            features=(self._seen[0].spread(), self._seen[1].spread()) if self._seen else None,
+            lpips=mean(pairs_seen.distances()) if pairs_seen else None,
+            lmd=mean(lmd.distances) if lmd else None,
+            lmd_frames=(len(lmd.distances), lmd.without_face) if lmd else (0, 0),
+            worst=[entry[1:] for entry in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)],
         )  # fmt: skip
 
 
@@ -297,8 +286,7 @@ def _compare(truth: Clip, clip: Clip, face: ReferenceFace | None, count: "_Count
 
     frames = count.over(passing(), _cost(PREDICTION if watch else CONSTANT))
     if face is None:
-        for _ in frames:
-            pass
+        deque(frames, maxlen=0)
         return compared
     return _with_face(compared, frames, face.crop)
 

@@ -19,6 +19,7 @@ from local.errors import AlreadyRunningError, FolderError, LookError
 from local.servers import free_port
 from local.settings import LocalSettings
 from local.state import VERSION, StateFolder
+from steps import weights
 
 
 def start(home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -160,7 +161,7 @@ def test_doctor_says_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert set(findings) == {"Python", "ffmpeg", "GPU", "weights", "state folder", "database", "object storage", "cluster"}
     assert findings["ffmpeg"].level == findings["database"].level == findings["object storage"].level == "ok"
     assert findings["ffmpeg"].found.startswith("7.0.2")
-    assert findings["weights"].found == "without whisper-base"
+    assert findings["weights"].found == f"without {', '.join(weights.table())}"
     assert list(tmp_path.iterdir()) == [], "it changes nothing"
 
 
