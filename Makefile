@@ -40,7 +40,7 @@ dev: $(VENV)/.dev
 
 # VIDEO=me.mp4 and AUDIO=hello.wav: one's own files.
 demo: setup
-	@$(PYTHON) -m steps.weights inception alexnet >/dev/null || echo 'The demo goes on without FID and LPIPS.'
+	@$(PYTHON) -m steps.weights inception >/dev/null || echo 'The demo goes on without FID.'
 	@$(PYTHON) -m local demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(AUDIO),--audio "$(AUDIO)")
 
 up: setup

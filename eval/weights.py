@@ -1,6 +1,5 @@
 """The pretrained files that metrics need, under the names that their publishers gave them. Nothing is fetched here."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from media.files import sha256
 from steps.weights import folder
 
 DEFAULT = Path("/weights")
@@ -20,10 +20,10 @@ PUBLISHED = {
     "syncnet_v2.model": "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
     "sfd_face.pth": "d54a87c2b7543b64729c9a25eafd188da15fd3f6e02f0ecec76ae1b30d86c491",
     "pt_inception-2015-12-05-6726825d.pth": "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-    "alexnet-owt-7be5be79.pth": "7be5be79",
+    "alexnet-owt-7be5be79.pth": "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
     "shape_predictor_68_face_landmarks.dat": "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
 }
-"""sha256 of the publishers' files, or how it begins."""
+"""sha256 of the publishers' files."""
 SYNCNET, S3FD, INCEPTION, ALEXNET, LANDMARKS = PUBLISHED
 
 
@@ -79,10 +79,5 @@ class Weights:
     def described(self) -> dict[str, dict[str, Any]]:
         """Of each file that is there: its sha256, and whether it is the publisher's own."""
         paths = {name: path for name in PUBLISHED if (path := self.path(name))}
-        digests = {name: _sha256(path) for name, path in paths.items()}
-        return {name: {"sha256": digest, "published": digest.startswith(PUBLISHED[name])} for name, digest in digests.items()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+        digests = {name: sha256(path) for name, path in paths.items()}
+        return {name: {"sha256": digest, "published": digest == PUBLISHED[name]} for name, digest in digests.items()}

