@@ -73,7 +73,7 @@ def test_training_rendering_and_evaluation(release: Release, storage: Callable[[
     assert fetched(rendering) == b"video.mp4"
     evaluation = release.final(release.post("/v1/evaluations", {"avatar": "ann"})["id"], 90)
     assert evaluation["state"] == "succeeded", evaluation["error"]
-    assert '"stage": "evaluate"' in release.logs(evaluation["id"])
+    assert '"stage": "compare"' in release.logs(evaluation["id"])
     release.wait(lambda: not release.jobs(), 60, "the Jobs to be cleared away")
 
 
