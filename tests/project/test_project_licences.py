@@ -1,5 +1,7 @@
 """The licence table names every shipped distribution, as it is locked, and nothing that may not be used commercially."""
 
+import re
+
 import licences
 
 
@@ -13,3 +15,13 @@ def test_every_licence_is_known_and_allowed() -> None:
         if len(cells) == 4 and cells[0] not in ("distribution", "---"):
             assert licences.ALLOWED.search(cells[2]), f"{cells[0]}: licence {cells[2]!r} is not known"
             assert not licences.FORBIDDEN.search(cells[2]), f"{cells[0]}: licence {cells[2]!r} is not allowed"
+
+
+def test_all_locks_agree() -> None:
+    """The images of geneface and eval share one environment, and `local` holds them all."""
+    pins: dict[str, set[str]] = {}
+    for lock in licences.ROOT.glob("requirements/*.txt"):
+        if lock.stem != "reference":  # other people's code, in a folder of its own
+            for name, version in re.findall(r"^([\w.-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE):
+                pins.setdefault(name, set()).add(version)
+    assert {name: versions for name, versions in pins.items() if len(versions) > 1} == {}
