@@ -7,6 +7,7 @@ lays into .venv/reference), on the same frames; then whole evaluations of a pair
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -132,6 +133,18 @@ def _pytorch_fid(published: Any, weights: dict[str, torch.Tensor]) -> torch.nn.M
     return made.eval()
 
 
+def _peak_mib(process: int) -> float:
+    """Most memory that the program took so far; what the kernel says at its end (ru_maxrss) would count this program's own
+    memory before the other was started.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
 def commands(side: int, seconds: float) -> None:
     """Whole evaluations of a pair of videos: without and with pretrained weights."""
     with TemporaryDirectory() as folder:
@@ -149,11 +162,14 @@ def commands(side: int, seconds: float) -> None:
                 [sys.executable, "-m", "eval", *map(str, words)], env={**os.environ, **environment},
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-            _, status, usage = os.wait4(process.pid, 0)
-            if status:
-                raise RuntimeError(f"eval ended with {os.waitstatus_to_exitcode(status)}")
+            peak = 0.0
+            while process.poll() is None:
+                peak = max(peak, _peak_mib(process.pid))
+                time.sleep(0.1)
+            if process.returncode:
+                raise RuntimeError(f"eval ended with {process.returncode}")
             scores = {name: json.loads(out.read_text())[name] for name in ("psnr", "ssim", "niqe", "fid", "lpips", "lse_c")}
-            taken = f"{time.perf_counter() - began:.0f} s, {usage.ru_maxrss / 1024:.0f} MiB"
+            taken = f"{time.perf_counter() - began:.0f} s, {peak:.0f} MiB"
             print(f"{seconds:g} s of {side} px, {title}: {taken}; {scores}", flush=True)
 
 

@@ -3,6 +3,8 @@
 A network that learned from noisy landmarks answers with less than it is asked, the more so the less it has seen of a person.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from geneface.avatar import Avatar
@@ -11,6 +13,7 @@ from geneface.render import Scene, drawn
 from geneface.renderers import KEPT, base_frames
 from media import mouth
 from media.mesh import landmarks
+from steps.program import check_stop
 
 CHOICES = (1.0, 1.05, 1.1, 1.15)
 WORTH = 0.005
@@ -32,7 +35,7 @@ def measured(loaded: Avatar) -> dict[float, float]:
         return {}
     motion = driving.truth(loaded)[numbers]
     try:
-        points = landmarks(base_frames.read(data.frames, numbers)).points
+        points = landmarks(_stoppable(base_frames.read(data.frames, numbers))).points
     except ImportError:  # a machine that only trains need not have mediapipe
         return {}
     if not np.isfinite(points).all(axis=(1, 2)).any():
@@ -42,7 +45,7 @@ def measured(loaded: Avatar) -> dict[float, float]:
     found = {}
     for choice in CHOICES:
         scene = Scene(numbers, [choice * motion], dict)
-        found[choice] = _distance(true, mouth.pose_free(landmarks(drawn(loaded, scene)).points, reference))
+        found[choice] = _distance(true, mouth.pose_free(landmarks(_stoppable(drawn(loaded, scene))).points, reference))
     return {choice: distance for choice, distance in found.items() if np.isfinite(distance)}
 
 
@@ -50,6 +53,12 @@ def best(found: dict[float, float]) -> float:
     """The choice of the smallest distance; 1 where nothing was measured, or nothing is gained."""
     choice = min(found, key=found.__getitem__, default=1.0)
     return choice if choice != 1.0 and found[choice] < (1 - WORTH) * found.get(1.0, np.inf) else 1.0
+
+
+def _stoppable(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        check_stop()
+        yield frame
 
 
 def _distance(true: np.ndarray, other: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from geneface import emphasis, render
@@ -12,6 +13,7 @@ from geneface.avatar import MANIFEST, Avatar
 from geneface.motion import driving
 from geneface.renderers import base_frames
 from media import mouth
+from steps.errors import StoppedError
 
 
 def test_the_smallest_distance_is_chosen_and_noise_is_not():
@@ -50,6 +52,7 @@ def test_a_renderer_that_answers_with_too_little_is_asked_for_more(model, monkey
         return SimpleNamespace(points=moved)
 
     monkeypatch.setattr(emphasis, "landmarks", found_in)
+    monkeypatch.setattr(emphasis, "_stoppable", lambda frames: frames)
     monkeypatch.setattr(emphasis, "drawn", lambda _, scene: scene)
     monkeypatch.setattr(base_frames, "read", lambda _, numbers: numbers)
     monkeypatch.setattr(emphasis, "KEPT", 0.2)
@@ -63,3 +66,13 @@ def test_a_renderer_that_answers_with_too_little_is_asked_for_more(model, monkey
 def test_a_face_that_the_mesh_does_not_find_changes_nothing(model, monkeypatch):
     monkeypatch.setattr(emphasis, "KEPT", 0.2)
     assert emphasis.measured(Avatar.load(model, torch.device("cpu"))) == {}
+
+
+def test_a_stop_is_heard_between_frames(model, monkeypatch):
+    def stop():
+        raise StoppedError
+
+    monkeypatch.setattr(emphasis, "KEPT", 0.2)
+    monkeypatch.setattr(emphasis, "check_stop", stop)
+    with pytest.raises(StoppedError):
+        emphasis.measured(Avatar.load(model, torch.device("cpu")))
