@@ -1,0 +1,1 @@
+"""What turns clauses into sound, behind one port (`port.py`)."""
