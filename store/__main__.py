@@ -1,22 +1,24 @@
 """`python -m store prepare` brings the database to this version's schema and makes the bucket; `wait` returns once that is done.
 
 On Kubernetes `prepare` is a Job, and `wait` the init container of whatever needs the schema: no program migrates at its start.
+`keep-weights` and `fetch-weights` carry the optional weights from a folder into the bucket, and from there into another's.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import urllib3
 from minio.error import MinioException
 
-from store import migrate
+from store import migrate, weights
 from store.database import AWAY, Database
-from store.errors import SchemaNewerError
+from store.errors import SchemaNewerError, WeightsError
 from store.logs import first_line
 from store.objects import Objects
-from store.settings import DatabaseSettings, StoreSettings, from_environment
+from store.settings import DatabaseSettings, ObjectStoreSettings, StoreSettings, from_environment
 
 PAUSE_SECONDS = 2.0
 SAY_SECONDS = 30.0
@@ -56,15 +58,20 @@ def main() -> int:
     """Exit code 1 when it could not be done, 2 for a wrong setting."""
     parser = argparse.ArgumentParser(prog="python -m store", description="Settings come from GENEFACE_*.")
     parser.add_argument(
-        "command", choices=["prepare", "wait"], help="prepare: schema and bucket; wait: until the schema is there"
+        "command",
+        choices=["prepare", "wait", "keep-weights", "fetch-weights"],
+        help="prepare: schema and bucket; wait: for the schema; keep-weights: FOLDER into the bucket; fetch-weights: and back",
     )
-    parser.add_argument("--patience", type=float, default=0.0, metavar="SECONDS", help="prepare: how long to try again")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="of weights; default: GENEFACE_WEIGHTS_DIR")
+    parser.add_argument("--patience", type=float, default=0.0, metavar="SECONDS", help="how long to try again, but for `wait`")
     arguments = parser.parse_args()
     if arguments.command == "wait":
         database = Database(from_environment(DatabaseSettings).database_url)
         wait(lambda: migrate.missing(database))
         database.close()
         return 0
+    if arguments.command.endswith("-weights"):
+        return _weights(arguments.command, arguments.folder or weights.default_folder(), arguments.patience)
     settings = from_environment(StoreSettings)
     database = Database(settings.database_url)
     try:
@@ -74,6 +81,19 @@ def main() -> int:
         return 1
     finally:
         database.close()
+    return 0
+
+
+def _weights(command: str, folder: Path, patience: float) -> int:
+    objects = Objects(from_environment(ObjectStoreSettings))
+    try:
+        if command == "keep-weights":
+            print(_patiently(lambda: f"kept: {', '.join(weights.keep(objects, folder)) or 'nothing new'}", patience))
+        else:
+            print(_patiently(lambda: f"fetched: {', '.join(weights.fetch(objects, folder)) or 'nothing new'}", patience))
+    except (*_REASONS, WeightsError) as error:
+        sys.stderr.write(f"{first_line(error)}\n")
+        return 1
     return 0
 
 

@@ -47,6 +47,18 @@ class VersionNotFoundError(NotFoundError):
     code = "version_not_found"
 
 
+class VoiceNotFoundError(NotFoundError):
+    """There is no voice of that name."""
+
+    code = "voice_not_found"
+
+
+class ConversationNotFoundError(NotFoundError):
+    """There is no such conversation."""
+
+    code = "conversation_not_found"
+
+
 class AssetNotUploadedError(StoreError):
     """The asset's upload is not complete yet."""
 
@@ -57,6 +69,18 @@ class AvatarNotReadyError(StoreError):
     """The avatar has no trained version yet."""
 
     code = "avatar_not_ready"
+
+
+class VoiceExistsError(StoreError):
+    """There is a voice of that name already: delete it first, or take another name."""
+
+    code = "voice_exists"
+
+
+class ConversationBusyError(StoreError):
+    """A dialogue of this conversation is still under way: its answer belongs to what the next one is told."""
+
+    code = "conversation_busy"
 
 
 class InUseError(StoreError):
@@ -75,6 +99,12 @@ class AvatarInUseError(InUseError):
     """A request that is not final yet uses this avatar, its results or its datasets."""
 
     code = "avatar_in_use"
+
+
+class VoiceInUseError(InUseError):
+    """A request that is not final yet speaks with this voice, or enrols it."""
+
+    code = "voice_in_use"
 
 
 class AttemptOwnedError(StoreError):
@@ -111,3 +141,9 @@ class ObjectNotRemovedError(StoreError):
     """The object store did not remove an object."""
 
     code = "object_not_removed"
+
+
+class WeightsError(StoreError):
+    """A pretrained file is not the one that its record tells of."""
+
+    code = "weights_damaged"

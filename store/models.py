@@ -1,6 +1,7 @@
 """The tables. PostgreSQL is the truth; `store/migrations` makes them.
 
-Every row has an `owner` (`local` until there are accounts). Times are UTC. Deleting a face deletes its rows; events stay.
+Every row has an `owner` (`local` until there are accounts). Times are UTC. Deleting a face or voice deletes its rows, not its
+events.
 """
 
 from datetime import datetime
@@ -38,6 +39,14 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+class VoiceState(StrEnum):
+    """A voice is pending while its recording is examined."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
 FINAL = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 ACTIVE = (State.SUBMITTED, State.RUNNING)
 OPEN = (State.QUEUED, *ACTIVE)
@@ -71,6 +80,8 @@ class Request(Base):
     """What must not be deleted before this ends: `asset:<id>`, `request:<id>`, `video:<sha256>`."""
     avatar: Mapped[str | None]
     avatar_version: Mapped[int | None]
+    conversation: Mapped[UUID | None]
+    """Of a dialogue: the conversation that it is a turn of."""
     attempt: Mapped[int] = mapped_column(default=0)
     tries: Mapped[int] = mapped_column(default=0)
     """Counted tries that failed (exit 75, crashes)."""
@@ -84,7 +95,7 @@ class Request(Base):
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     result: Mapped[Json | None]
-    """{"outputs": {name: {"key", "size", "sha256"}}, "scores": …}, once published."""
+    """{"outputs": {name: {"key", "size", "sha256"}}, "scores": …, "turn": …, "voice": …}, once published."""
     cancel_requested_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
@@ -98,6 +109,7 @@ class Request(Base):
         Index("requests_avatar_page", "owner", "avatar", text("id DESC")),
         Index("requests_state_page", "owner", "state", text("id DESC")),
         Index("requests_kind_state_page", "owner", "kind", "state", text("id DESC")),
+        Index("requests_conversation", "conversation", "id", postgresql_where=text("conversation IS NOT NULL")),
         Index("requests_open", "id", postgresql_where=text("state IN ('queued', 'submitted', 'running')")),
     )
 
@@ -203,6 +215,22 @@ class AvatarVersion(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (UniqueConstraint("avatar_id", "version"),)
+
+
+class Voice(Base):
+    """A person's voice, named by the user. How it stands, and the cleaned recording, are those of the request that enrols it."""
+
+    __tablename__ = "voices"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    owner: Mapped[str]
+    name: Mapped[str]
+    title: Mapped[str | None]
+    consent: Mapped[Json]
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (UniqueConstraint("owner", "name"), Index("voices_request", "request_id"))
 
 
 class Dataset(Base):

@@ -20,7 +20,7 @@ STOPPING = "cancel_requested"
 
 # Statements that every request passes are made once: a SELECT by the ORM that is made anew takes twice the CPU.
 _REQUESTS, _EVENTS = cast(Table, Request.__table__), cast(Table, Event.__table__)
-_GIVEN = ("owner", "kind", "spec", "uses", "avatar", "avatar_version")
+_GIVEN = ("owner", "kind", "spec", "uses", "avatar", "avatar_version", "conversation")
 _CREATE = select(Request).from_statement(
     insert(_REQUESTS).values({name: bindparam(name) for name in _GIVEN}).returning(*_REQUESTS.c)
 )
@@ -44,12 +44,16 @@ def create(
     uses: list[str],
     avatar: str | None = None,
     avatar_version: int | None = None,
+    conversation: UUID | None = None,
 ) -> Request:
     """A queued request and its first event, in the caller's transaction.
 
     `spec["inputs"]` lists what the Job reads: {"name", "key", "size", "sha256"}, name = path below the work folder.
     """
-    row = {"owner": owner, "kind": kind, "spec": spec, "uses": uses, "avatar": avatar, "avatar_version": avatar_version}
+    row = {
+        "owner": owner, "kind": kind, "spec": spec, "uses": uses, "avatar": avatar, "avatar_version": avatar_version,
+        "conversation": conversation,
+    }  # fmt: skip
     request: Request = session.scalars(_CREATE, row).one()
     record(session, request, "created")
     return request

@@ -45,8 +45,10 @@ class DatabaseSettings(BaseSettings):
         return value
 
 
-class StoreSettings(DatabaseSettings):
-    """Settings of PostgreSQL and S3, and the key that the programs share."""
+class ObjectStoreSettings(BaseSettings):
+    """Settings of S3. Environment prefix `GENEFACE_`."""
+
+    model_config = SettingsConfigDict(env_prefix="GENEFACE_", extra="ignore")
 
     s3_endpoint: str = Field(description="S3 server as pods and the API reach it, e.g. http://minio:9000")
     s3_public_endpoint: str | None = Field(
@@ -56,8 +58,6 @@ class StoreSettings(DatabaseSettings):
     s3_access_key: str = Field(description="Access key")
     s3_secret_key: str = Field(description="Secret key")
     s3_bucket: str = Field("geneface", description="The one bucket", min_length=3)
-    token_key: SecretStr = Field(description="Signs attempt tokens; the API and the controller share it", min_length=32)
-    token_key_previous: SecretStr | None = Field(None, description="Still accepted while the key is being changed", min_length=32)
 
     @field_validator("s3_endpoint", "s3_public_endpoint")
     @classmethod
@@ -65,6 +65,13 @@ class StoreSettings(DatabaseSettings):
         if value is not None:
             TypeAdapter(AnyHttpUrl).validate_python(value)
         return value
+
+
+class StoreSettings(ObjectStoreSettings, DatabaseSettings):
+    """Settings of PostgreSQL and S3, and the key that the programs share."""
+
+    token_key: SecretStr = Field(description="Signs attempt tokens; the API and the controller share it", min_length=32)
+    token_key_previous: SecretStr | None = Field(None, description="Still accepted while the key is being changed", min_length=32)
 
     @property
     def token_keys(self) -> list[str]:
