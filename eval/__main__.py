@@ -47,7 +47,9 @@ def evaluate(arguments: argparse.Namespace, reporter: Reporter) -> dict[str, Any
     if arguments.out_csv:
         timeline.write(arguments.out_csv, clips[PREDICTION].fps)
     if arguments.out_html:
+        reporter.progress("write the report", 0, 1)
         page.write(arguments.out_html, result, timeline, measured.worst, clips)
+        reporter.progress("write the report", 1, 1)
     report.write(result, arguments.out_json)  # last: who finds it finds the others too
     return result
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.faces import AT_ONCE
 from eval.motion import Motion, correlation, jitter, lag, shifted
 from media import eyes, mouth
 from media.audio import loudness
@@ -35,9 +36,15 @@ class Speaker:
     def of(cls, motion: Motion, points: Floats, fps: float, sound: Floats | None) -> "Speaker":
         """From the motion and the meshes [T, 478, 3] at the clip's own rate."""
         at = _at_rate(len(points), fps)
-        free = mouth.pose_free(points[at], mouth.reference_shape(points)) if motion.found.any() else points[at]
         moved = Motion(motion.aperture[at], motion.width[at], motion.lips[at], motion.bones[at])
-        return cls(moved, eyes.aperture(free.astype(np.float32)), sound)
+        return cls(moved, _lids(points, at) if motion.found.any() else np.full((len(at), 2), np.nan, np.float32), sound)
+
+
+def _lids(points: Floats, at: NDArray[np.intp]) -> Floats:
+    """Lid gap over eye width [T, 2] of the meshes `at`, seen from the front; NaN where there is no face."""
+    reference = mouth.reference_shape(points)
+    parts = (at[start : start + AT_ONCE] for start in range(0, len(at), AT_ONCE))
+    return np.concatenate([eyes.aperture(mouth.pose_free(points[part], reference).astype(np.float32)) for part in parts])
 
 
 def figures(speaker: Speaker) -> dict[str, tuple[float | int | None, str]]:

@@ -1,22 +1,25 @@
 """The faces in the clips: found once each, and brought to what the mouth's figures are made of."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.clips import Clip
 from eval.motion import Motion
-from media import mouth
+from media import mesh, mouth
 from media.errors import NoFaceDetected
 from media.faces import face_crop, look, survey
 from media.frames import Box, Frame
-from media.mesh import Landmarks, landmarks
+from media.mesh import Landmarks
 from media.resize import Square
 
 GLANCE = 0.2
 """Seconds between two looks of `survey`: in a shorter clip it may not look at all."""
+
+AT_ONCE = 1_000
+"""Meshes that are turned to the front at once: in double precision they take much more room than as they are kept."""
 
 Points = NDArray[np.float32]
 """Meshes in px of their frames, [T, 478, 3]; NaN where there is no face."""
@@ -42,7 +45,7 @@ class ReferenceFace:
         usable = np.flatnonzero(found.usable)
         if not len(usable):
             raise NoFaceDetected(clip.path.name)
-        points = found.points[usable]
+        points = found.points if found.usable.all() else found.points[usable]
         squares = zip(mouth.mouth_squares(points), mouth.face_squares(points), strict=True)
         return cls(crop, found, mouth.reference_shape(points), dict(zip(usable.tolist(), squares, strict=True)))
 
@@ -52,6 +55,10 @@ class ReferenceFace:
 
     def motion_of(self, points: Points) -> Motion:
         """How a face moves, pose-free beside the true one's median shape."""
+        parts = [self._motion_of(points[start : start + AT_ONCE]) for start in range(0, max(1, len(points)), AT_ONCE)]
+        return Motion(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Motion)))
+
+    def _motion_of(self, points: Points) -> Motion:
         free = mouth.pose_free(points, self.reference)
         return Motion(mouth.aperture(free), mouth.width(free), free[:, mouth.LIPS, :2], points[:, mouth.BONY, :2])
 
@@ -67,7 +74,8 @@ def crop_of(clip: Clip) -> Box:
 
 def follow(frames: Iterable[Frame], crop: Box) -> Landmarks:
     """The face in the square `crop` of the frames, in px of the whole frames."""
-    return landmarks(_cut(frames, crop)).moved(crop[0], crop[1])
+    corner = np.array([crop[0], crop[1], 0], np.float32)
+    return mesh.bridge([None if points is None else points + corner for _, points in mesh.follow(_cut(frames, crop))])
 
 
 def _cut(frames: Iterable[Frame], crop: Box) -> Iterator[Frame]:

@@ -35,8 +35,8 @@ SHIFT = 15
 """Frames to either side that the sound is moved by."""
 BATCH = 20
 COLUMNS_PER_FRAME = 4
-LOOKED_AT = 4
-"""Frames in which faces are sought at once."""
+LOOKED_AT = {"cpu": 1, "cuda": 8}
+"""Frames in which faces are sought at once; on a CPU one by one is the fastest (the maps of one still fit its cache)."""
 SHORT_SIDE, LEAST_SCALE = 480, 0.25
 """Pixels of the shorter side at which faces are sought, and the smallest share of the frame's own size."""
 RESAMPLED = "aresample=async=1:min_hard_comp=0.100000:first_pts=0"
@@ -141,17 +141,26 @@ def followed(clip: Clip, network: SyncNet, detector: S3FD, folder: Path, reporte
     heard = sound(again, again.sound) if again.sound is not None else np.empty(0, np.int16)
     faces, cuts = list[Boxes](), Cuts()
     frames = iter(reporter.track(_whole(video), "find the faces", _frames(again)))
-    while some := list(islice(frames, LOOKED_AT)):
+    at_once = LOOKED_AT[next(network.parameters()).device.type]
+    while some := list(islice(frames, at_once)):
         for frame in some:
             cuts.add(frame)
         faces += detector.faces(some, min(1.0, max(LEAST_SCALE, SHORT_SIDE / min(again.size))))
     found = tracks(faces, cuts.shots())
     crops = _cropped(video, found, folder)
-    scores = []
+    scores, before, every = [], 0, sum(map(len, found))
     for track, crop in zip(found, crops, strict=True):
         part = heard[track.first * SAMPLES_PER_FRAME : (track.last + 1) * SAMPLES_PER_FRAME]
-        scores.append(score(reporter.track(pictures(crop), "watch the lips", len(track)), part, network))
+        scores.append(score(_reported(pictures(crop), reporter, before, every), part, network))
+        before += len(track)
     return scores
+
+
+def _reported(frames: Iterator[Frame], reporter: Reporter, before: int, every: int) -> Iterator[Frame]:
+    """Those of one face, when `before` frames of other faces have been watched."""
+    for done, frame in enumerate(frames, before + 1):
+        yield frame
+        reporter.progress("watch the lips", done, every)
 
 
 def _frames(clip: Clip) -> int:

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--background", default="source", help="source (paste-back), or full synthesis before plate, #rrggbb or a picture's file"
     )
     add.add_argument("--preview", type=_seconds, metavar="2s", help="only the first seconds of the recording")
+    add.add_argument("--subtitles", type=Path, help="an SRT file, drawn into the picture of a recording")
     add.add_argument("--contact_sheet", type=Path, help="also write frames of the result as one PNG")
     add.add_argument("--device", default="auto")
     add.add_argument("--seed", type=int, default=0)
@@ -118,7 +119,7 @@ def _on_device(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any
     if options.split:
         report = render.render_held_out(options.model, options.motion, *rest)
     else:
-        report = render.render_audio(options.model, options.audio, *rest, options.preview)
+        report = render.render_audio(options.model, options.audio, *rest, options.preview, options.subtitles)
     if options.contact_sheet:
         render.write_sheet(options.out, options.contact_sheet)
         report["contact_sheet"] = str(options.contact_sheet)

@@ -1,21 +1,18 @@
 """Where torch computes."""
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from steps import cores
 from steps.errors import InputError
 
 MAX_THREADS = 8
 """Networks this small gain nothing from more."""
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""A container's CPU limit (cgroup v2): microseconds of CPU time, or `max`, in each period of microseconds."""
 
 
 def device_named(name: str) -> torch.device:
@@ -34,7 +31,7 @@ def device_named(name: str) -> torch.device:
         seen = f"torch sees {_count('cuda')} CUDA devices"
         raise InputError("device_unavailable", f"There is no device {name!r} here ({seen}); use auto, cpu or cuda.")
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(usable_cores(), MAX_THREADS))
+        torch.set_num_threads(min(cores.usable(), MAX_THREADS))
     return device
 
 
@@ -56,16 +53,6 @@ def enough_memory() -> Iterator[None]:
         raise InputError(
             "out_of_memory", "The GPU's memory is too small, or others fill it; take a smaller profile or a larger GPU."
         ) from error
-
-
-def usable_cores(quota: Path = QUOTA) -> int:
-    """Cores that this process may run on, less where its container is limited to the time of fewer."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        time, period = quota.read_text("ascii").split()
-        return max(1, min(cores, math.ceil(int(time) / int(period))))
-    except (OSError, ValueError):
-        return cores
 
 
 def autocast(device: torch.device) -> torch.autocast:

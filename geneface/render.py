@@ -47,9 +47,10 @@ class Scene:
 
 def render_audio(
     model: Path, recording: Path, out: Path, seed: int, device: str, reporter: Reporter, background: str = SOURCE,
-    preview: float | None = None,
+    preview: float | None = None, subtitles: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The person says `recording`, or its first `preview` seconds, before `background` (`Background.named`). Returns the report.
+    """The person says `recording`, or its first `preview` seconds, before `background` (`Background.named`), `subtitles` (SRT)
+    drawn into the picture. Returns the report.
     Raises InputError of `media`, of `Avatar.load` and of `Background.named`.
     """
     loaded = Avatar.load(model, device_named(device))
@@ -61,11 +62,11 @@ def render_audio(
     label = os.environ.get("GENEFACE_VISIBLE_LABEL", "on").lower() not in ("off", "0", "false", "no")
     scene = _speaking(loaded, sound, seed)
     if preview is None:
-        return _film(loaded, scene, composer, recording, out, reporter, label=label, crf=None)
+        return _film(loaded, scene, composer, recording, out, reporter, label, None, subtitles)
     scene = replace(scene, numbers=scene.numbers[: max(1, round(preview * FPS))])
     heard = audio.read(recording, SHOWN_RATE, seconds=len(scene.numbers) / FPS)
     with _as_file(heard, SHOWN_RATE) as beginning:
-        return _film(loaded, scene, composer, beginning, out, reporter, label=label, crf=None)
+        return _film(loaded, scene, composer, beginning, out, reporter, label, None, subtitles)
 
 
 def _speaking(loaded: Avatar, sound: Array, seed: int) -> Scene:
@@ -106,12 +107,13 @@ def _composer(loaded: Avatar, background: str) -> Composer:
 
 
 def _film(
-    loaded: Avatar, scene: Scene, composer: Composer, sound: Path, out: Path, reporter: Reporter, label: bool, crf: int | None
-) -> dict[str, Any]:
+    loaded: Avatar, scene: Scene, composer: Composer, sound: Path, out: Path, reporter: Reporter, label: bool, crf: int | None,
+    subtitles: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
     size, count = loaded.dataset.size, len(scene.numbers)
     pasted = composer.background.ground is None
     tags = {"pasted_back": json.dumps(pasted)}
-    with video.Writer(out, size, size, audio=sound, crf=crf, label=label, tags=tags) as writer:
+    with video.Writer(out, size, size, audio=sound, crf=crf, label=label, tags=tags, subtitles=subtitles) as writer:
         for frame in reporter.track(drawn(loaded, scene, composer), "render", count):
             check_stop()
             writer.write(frame)

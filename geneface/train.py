@@ -68,10 +68,15 @@ def train(data: Path, out: Path, options: Options, reporter: Reporter) -> dict[s
     if fallback:
         reporter.message(fallback, level="warning")
     training = _Training(dataset, options, kind, settings, device, features, plan, out, resumed, reporter)
-    report = {**training.run(), "fallbacks": [fallback] if fallback else []}
+    fallbacks = [fallback] if fallback else []
+    report = {**training.run(), "fallbacks": fallbacks}
     reporter.progress("held-out scores", 0, 1)
     trained = training.trained()
     told = emphasis.measured(trained)
+    if not told:
+        fallbacks.append(
+            "How much of a motion shows was not measured (few frames, or no landmark library): it is drawn as it is."
+        )
     trained = replace(trained, emphasis=emphasis.best(told))
     report["emphasis"] = {"chosen": trained.emphasis, "lmd_motion": {str(choice): round(lmd, 3) for choice, lmd in told.items()}}
     report["held_out"] = held_out.scores(trained, options.seed)

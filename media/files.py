@@ -29,6 +29,13 @@ def written(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A UTF-8 file, whole or not at all. Raises DiskFull."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written(path) as partial:
+        partial.write_text(text, "utf-8")
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:

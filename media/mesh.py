@@ -53,7 +53,8 @@ class Landmarks:
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Landmarks":
         """The same in pixels of a picture of which the frames are a part at (x, y), `scale` times larger there."""
-        return Landmarks((self.points * scale + np.array([x, y, 0.0])).astype(np.float32), self.found, self.interpolated)
+        points = self.points * np.float32(scale) + np.array([x, y, 0.0], np.float32)
+        return Landmarks(points, self.found, self.interpolated)
 
 
 def landmarks(frames: Iterable[Frame]) -> Landmarks:

@@ -34,6 +34,7 @@ _CORNERS = (61, 291)
 _SIDES = (234, 454)
 _MOUTH_SIDE = 1.6
 _FACE_SIDE = 1.15
+_SHAPE_FRAMES = 3_000
 
 
 def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> tuple[Array, Array, Array]:
@@ -55,13 +56,17 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> tu
 
 
 def reference_shape(points: NDArray[np.floating], rounds: int = 3) -> Array:
-    """The clip's median shape, float64 [P, 3]: frames [T, P, 3] aligned to each other, centred, face width 256.
+    """The clip's median shape, float64 [P, 3]: frames [T, P, 3] aligned to each other, centred, face width 256. Of a long clip
+    3,000 frames, evenly spread, say it.
 
     Frames that hold NaN are left out. For a prediction use the reference of its ground truth.
     """
-    whole = np.asarray(points[np.isfinite(points).all(axis=(1, 2))], np.float64)
-    if not len(whole):
+    usable = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
+    if not len(usable):
         raise ValueError("no frame has a face")
+    if len(usable) > _SHAPE_FRAMES:
+        usable = usable[np.linspace(0, len(usable) - 1, _SHAPE_FRAMES).round().astype(int)]
+    whole = points[usable].astype(np.float64)
     shape = _scaled(whole[len(whole) // 2])
     for _ in range(rounds):
         shape = _scaled(np.median(pose_free(whole, shape), axis=0))

@@ -213,12 +213,15 @@ def _packet(line: bytes, indices: list[int], tracks: dict[int, _Track]) -> bool:
 def _assemble(path: Path, described: Description, tracks: list[_Track], stderr: str, limits: Limits) -> MediaInfo:
     name = path.name
     pairs = dict(zip([kind for kind, line in (("v", described.video), ("a", described.audio)) if line], tracks, strict=True))
-    if described.audio and not len(pairs["a"].times):
-        raise AudioEmpty(name)
     if described.video and not len(pairs["v"].times):
         raise MediaTruncated(name, reason="its picture track holds no frames")
-    start = described.start if described.start is not None else min(min(track.times) for track in tracks)
-    ends = [track.ends - start for track in tracks]
+    if described.audio and not len(pairs["a"].times):
+        if not described.video:
+            raise AudioEmpty(name)
+        described = replace(described, audio=None)  # a video whose sound was never written has none
+        del pairs["a"]
+    start = described.start if described.start is not None else min(min(track.times) for track in pairs.values())
+    ends = [track.ends - start for track in pairs.values()]
     _check_whole(path, described, ends, stderr)
     if max(ends) > limits.max_seconds:
         raise MediaTooLarge(name, what=f"a length of {max(ends):.0f} s", limit=f"{limits.max_seconds:.0f} s")

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from media import ffmpeg, provenance
+from media import captions, ffmpeg, provenance
 from media.audio import on_clock
 from media.clock import FPS
 from media.errors import AudioMissing, DiskFull
@@ -19,6 +19,7 @@ from media.label import Label
 from media.probe import AudioStream, probe
 
 _RGB_TO_BT709 = "scale=flags=bicubic+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range="
+_TAGGED = "setparams=color_primaries=bt709:color_trc=bt709"
 _SOUND_RATE = 48_000
 _FINISH_SECONDS = 600.0
 
@@ -47,10 +48,11 @@ class Writer:
 
     With `audio`, frames must cover the sound to one frame (`media.video.frame_count` says how many): nothing is padded or
     trimmed here. `generated=True` marks the file as AI-generated, in its metadata (`media.provenance`); `label=True` also
-    draws the small visible label. Colours are bt709 and tagged so; an odd size is refused (H.264 4:2:0 has none).
+    draws the small visible label; `subtitles`, an SRT file, is drawn too. Colours are bt709 and tagged so; an odd size is
+    refused (H.264 4:2:0 has none).
 
     Raises (from the constructor, `write` or the end of the block):
-        MediaError: the sound is unreadable, `audio_missing`, `audio_empty`.
+        MediaError: the sound is unreadable, `audio_missing`, `audio_empty`; what `captions.burning` raises.
         DiskFull: no room for the file.
         FfmpegError: ffmpeg failed; its last lines are in the message.
         ValueError: a wrong frame shape, an odd size, or frames and sound of different lengths.
@@ -68,6 +70,7 @@ class Writer:
         generated: bool = True,
         tags: dict[str, str] | None = None,
         quality: Quality = SHOWN,
+        subtitles: Path | None = None,
     ) -> None:
         if quality.pixel_format == "yuv420p" and (width % 2 or height % 2):
             raise ValueError(f"{width}×{height}: H.264 needs even sides")
@@ -79,13 +82,15 @@ class Writer:
         self._generated = generated
         self._tags = {**(provenance.tags() if generated else {}), **(tags or {})}
         self._quality = quality
+        self._subtitles = subtitles
         self._crf = quality.crf if crf is None else crf
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._partial = stack.enter_context(written(self.path))
-            self._process = stack.enter_context(ffmpeg.Process(self._arguments(), subprocess.PIPE, subprocess.DEVNULL))
+            drawn = [stack.enter_context(captions.burning(self._subtitles))] if self._subtitles else []
+            self._process = stack.enter_context(ffmpeg.Process(self._arguments(drawn), subprocess.PIPE, subprocess.DEVNULL))
             self._stack = stack.pop_all()
         return self
 
@@ -134,7 +139,7 @@ class Writer:
         if abs(seconds - self._track.seconds) > 1.001 / self.fps:
             raise ValueError(f"{self.path.name}: {seconds:.2f} s of frames for {self._track.seconds:.2f} s of sound")
 
-    def _arguments(self) -> list[str]:
+    def _arguments(self, filters: list[str]) -> list[str]:
         quality = self._quality
         span = "pc" if quality.full_range else "tv"
         arguments = [
@@ -146,7 +151,7 @@ class Writer:
             arguments += [*ffmpeg.source(self._sound), "-map", "0:v", "-map", f"1:{self._track.index}"]
             arguments += ["-af", clock, "-c:a", "aac", "-b:a", "128k"]
         arguments += [
-            "-vf", f"{_RGB_TO_BT709}{span},format={quality.pixel_format},setparams=color_primaries=bt709:color_trc=bt709",
+            "-vf", ",".join([*filters, f"{_RGB_TO_BT709}{span}", f"format={quality.pixel_format}", _TAGGED]),
             "-c:v", "libx264", "-profile:v", quality.profile, "-preset", quality.preset, "-crf", str(self._crf),
             "-g", str(quality.keyframe_every), "-threads", str(ffmpeg.THREADS),
             "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", span,

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from steps import fetching, inception, whisper
+from steps import fetching, inception, resemblyzer, voices, whisper
 from steps.errors import InputError, TryAgainError
 from steps.program import check_stop, run
 from steps.progress import Reporter
@@ -29,6 +29,8 @@ FORMATS: dict[str, Callable[[Path, Path], object]] = {
     "published": shutil.copyfile,
     **{form: partial(whisper.write_safetensors, form) for form in whisper.READERS},
     "torchscript-inception": inception.write_checkpoint,
+    **{form: partial(voices.write_safetensors, form) for form in voices.READERS},
+    "resemblyzer": resemblyzer.write_safetensors,
 }
 """How a file is made from what was fetched; each raises ValueError for other contents."""
 
@@ -54,6 +56,8 @@ class Entry:
     without: str
     sources: tuple[Source, ...]
     by_name_only: bool = False
+    beside: tuple["Entry", ...] = ()
+    """Small files that it is of no use without: brought before it."""
 
 
 class _RefusedError(Exception):
@@ -69,7 +73,7 @@ def path(name: str) -> Path:
     """The file `name` of weights.toml. Raises InputError `weights_missing` with the command that brings it."""
     entry = _entry(name, table())
     found = folder() / entry.file
-    if not found.is_file():
+    if not all((folder() / one.file).is_file() for one in (entry, *entry.beside)):
         raise InputError(
             "weights_missing", f"{name} is not in {folder()}; `make weights {name}` (python -m steps.weights {name}) brings it"
         )
@@ -80,17 +84,21 @@ def table(source: Path = TABLE) -> dict[str, Entry]:
     """All entries of weights.toml by name."""
     entries = {}
     for name, values in tomllib.loads(source.read_text("utf-8")).items():
-        sources = tuple(Source(**{**found, "parts": tuple(found["parts"])}) for found in values.pop("source"))
-        entries[name] = Entry(name=name, sources=sources, **values)
+        sources = _sources(values.pop("source"))
+        beside = tuple(_beside(name, small, values) for small in values.pop("beside", ()))
+        entries[name] = Entry(name=name, sources=sources, beside=beside, **values)
     return entries
 
 
 def bring(entry: Entry, reporter: Reporter) -> dict[str, Any]:
-    """Makes sure that the entry's file lies in `folder()`, whole: tries the sources in their order and says what it did.
+    """Makes sure that the entry's file and those beside it lie in `folder()`, whole: tries the sources in their order and says
+    what it did with the entry's own.
 
     Raises InputError `weights_refused` when a source had other bytes than weights.toml names and no other helped,
     TryAgainError `weights_unreachable` when none could be reached.
     """
+    for small in entry.beside:
+        bring(small, reporter)
     target = folder() / entry.file
     if _whole(target):
         reporter.message(f"{entry.name} is there already: {target}")
@@ -114,13 +122,14 @@ def bring(entry: Entry, reporter: Reporter) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m steps.weights [NAME…]`: brings the files named, or all that have a licence."""
+    """`python -m steps.weights [NAME…]`: brings the files named, or all but those that come by name only."""
     entries = table()
     parser = argparse.ArgumentParser(
         prog="python -m steps.weights", description="Brings optional pretrained files into GENEFACE_WEIGHTS_DIR."
     )
     known = "; ".join(f"{entry.name} ({entry.licence}) – without it: {entry.without}" for entry in entries.values())
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; by default all but those of no stated licence. {known}")
+    default = "all but alternatives and those of no stated licence"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; by default {default}. {known}")
     names = parser.parse_args(arguments).names or [name for name, entry in entries.items() if not entry.by_name_only]
 
     def command(reporter: Reporter) -> dict[str, Any]:
@@ -128,6 +137,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return {entry.name: bring(entry, reporter) for entry in wanted}
 
     return run(command)
+
+
+def _sources(tables: Sequence[dict[str, Any]]) -> tuple[Source, ...]:
+    return tuple(Source(**{**found, "parts": tuple(found["parts"])}) for found in tables)
+
+
+def _beside(name: str, small: dict[str, Any], values: dict[str, Any]) -> Entry:
+    places = (Source((place,), small["bytes"], small["sha256"], "published") for place in small.get("from", ()))
+    sources = (*places, *_sources(small.get("source", ())))
+    own = {key: values[key] for key in ("licence", "what", "without")}
+    return Entry(name=f"{name} {Path(small['file']).name}", file=small["file"], sources=sources, **own)
 
 
 def _entry(name: str, entries: dict[str, Entry]) -> Entry:

@@ -3,6 +3,7 @@
 Adding a step is adding a function here; commands are the arguments behind `python`.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from worker.protocol import Claim, File
 STEP_WEIGHTS: Mapping[str, Mapping[str, float]] = {
     "training": {"preprocess": 2, "train": 5},
     "evaluation": {"render": 3, "evaluate": 1},
+    "rendering": {"transcribe": 1, "synthesize": 1, "render": 8},
+    "dialogue": {"converse": 2, "render": 8},
 }
 """By kind: how much of the Job's time a step takes."""
 
@@ -22,10 +25,16 @@ PREPROCESS = Part("preprocess", 1, {"survey": 1, "landmarks": 4, "layers": 4})
 TRAIN = Part("train", 1, {"audio features": 1, "train motion": 9, "unpack regions": 5, "train plane": 15})
 """With the stages that geneface goes through, in their order; one that is not named here is counted all the same."""
 
-EVALUATE_STAGES = {"find the faces": 10, "watch the lips": 1, "compare": 6}
+EVALUATE_STAGES = {"find the faces": 10, "watch the lips": 1, "compare": 6, "write the report": 1}
 """Those of eval, as long as they take on a CPU with all weights."""
 LIPS = frozenset({"find the faces", "watch the lips"})
 """Without SyncNet's weights, or without sound, these do not come."""
+
+SUBTITLES = {"subtitles": "subtitles.srt", "vtt": "subtitles.vtt"}
+SPOKEN = {"audio": "speech.wav", "speech": "speech.json", **SUBTITLES}
+"""Outputs of what was read out, by their names; so do the files lie in the work folder."""
+TURN = ("question", "reply", "transcript", "language", "model")
+"""Of a dialogue's turn: what its conversation keeps."""
 
 SPLIT_MOTIONS = ("predicted", "truth", "constant", "swap")
 """The held-out tail is rendered with each: the model's motion, the recorded one, none, and that of another stretch."""
@@ -50,6 +59,16 @@ class Publication:
     """Output name, as people know it → file name."""
     scores: tuple[Path, ...] = ()
     """JSON files of the evaluator: one of an avatar, or one for each prediction."""
+    kept: Mapping[str, "Kept"] = field(default_factory=dict)
+    """What of the step's own words stands in the result itself."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A JSON file, and which of its fields; all of them when none are named."""
+
+    path: Path
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,8 @@ class Plan:
     inputs: Mapping[Path, File]
     commands: tuple[Command, ...]
     publication: Publication | None
+    texts: Mapping[Path, str] = field(default_factory=dict)
+    """Files that are written before the commands run: what is too long for a command line."""
 
     @property
     def parts(self) -> list[Part]:
@@ -93,15 +114,79 @@ def _train(claim: Claim, work: Path, device: str | None) -> Plan:
 
 
 def _render(claim: Claim, work: Path, device: str | None) -> Plan:
-    audio, video, sheet = work / "inputs/audio", work / "video.mp4", work / "contact_sheet.png"
+    """Of a recording, or of what the step before has spoken, whose files are handed over with the video."""
+    before = claim.steps[0]
+    heard = before in ("render", "transcribe")
+    audio, video, sheet = work / ("inputs/audio" if heard else SPOKEN["audio"]), work / "video.mp4", work / "contact_sheet.png"
+    burn = _given("subtitles", work / SUBTITLES["subtitles"]) if claim.spec.get("subtitles") else ()
     argv = (
         "-m", "geneface", "render", "--model", str(work / "model"), "--audio", str(audio), "--out", str(video),
-        "--contact_sheet", str(sheet), *_options(claim, "background", "seed"), *_given("device", device),
+        "--contact_sheet", str(sheet), *burn, *_options(claim, "background", "seed"), *_given("device", device),
     )  # fmt: skip
-    files = {"video.mp4": video, "contact_sheet.png": sheet, "report.json": work / "video.report.json"}
-    outputs = {"video": "video.mp4", "contact_sheet": "contact_sheet.png", "report": "report.json"}
-    inputs = {audio: claim.input("inputs/audio"), **_model(claim, work)}
-    return Plan(inputs, (Command(argv, Part("render", 1, {"render": 1})),), Publication("result", files=files, outputs=outputs))
+    more = _BEFORE_RENDER[before]
+    outputs = {"video": video.name, "contact_sheet": sheet.name, "report": "report.json", **more}
+    files = {video.name: video, sheet.name: sheet, "report.json": work / "video.report.json", **_files(work, more)}
+    kept = {"turn": Kept(work / more["turn"], TURN)} if "turn" in more else {}
+    inputs = {**({audio: claim.input("inputs/audio")} if heard else {}), **_model(claim, work)}
+    publication = Publication("result", files=files, outputs=outputs, kept=kept)
+    return Plan(inputs, (Command(argv, Part("render", 1, {"render": 1})),), publication)
+
+
+_BEFORE_RENDER: Mapping[str, Mapping[str, str]] = {
+    "render": {},
+    "transcribe": {"transcript": "transcript.json", **SUBTITLES},
+    "synthesize": SPOKEN,
+    "converse": {"turn": "turn.json", "audio": SPOKEN["audio"], **SUBTITLES},
+}
+"""What the first step of a rendering or dialogue leaves beside the video."""
+
+
+def _transcribe(claim: Claim, work: Path, _device: str | None) -> Plan:
+    audio = work / "inputs/audio"
+    argv = (
+        "-m", "speech", "transcribe", "--audio", str(audio), *_options(claim, "language"),
+        "--out_json", str(work / "transcript.json"), *_subtitles(work),
+    )  # fmt: skip
+    return Plan({audio: claim.input("inputs/audio")}, (Command(argv, Part("transcribe", 1, {"transcribe": 1})),), None)
+
+
+def _synthesize(claim: Claim, work: Path, _device: str | None) -> Plan:
+    text = work / "inputs/text.txt"
+    argv = (
+        "-m", "speech", "synthesize", "--text_file", str(text), *_speaking(claim, work), "--out", str(work / SPOKEN["audio"]),
+        "--out_json", str(work / SPOKEN["speech"]), *_subtitles(work),
+    )  # fmt: skip
+    hands_over = claim.steps[-1] == "synthesize"
+    publication = Publication("result", files=_files(work, SPOKEN), outputs=SPOKEN) if hands_over else None
+    command = Command(argv, Part("synthesize", 1, {"speak": 1}))
+    return Plan(_reference(claim, work), (command,), publication, {text: claim.spec["text"]})
+
+
+def _converse(claim: Claim, work: Path, _device: str | None) -> Plan:
+    audio, text, history = work / "inputs/audio", work / "inputs/text.txt", work / "inputs/history.json"
+    written = claim.spec.get("text") is not None
+    question = ("--text_file", str(text)) if written else ("--audio", str(audio))
+    # With "=", as a prompt may begin with a hyphen.
+    prompt = [f"--system_prompt={value}" for value in [claim.spec.get("system_prompt")] if value]
+    argv = (
+        "-m", "speech", "converse", *question, "--history", str(history), *prompt, *_speaking(claim, work),
+        "--out", str(work / SPOKEN["audio"]), "--out_json", str(work / "turn.json"), *_subtitles(work),
+    )  # fmt: skip
+    texts = {history: json.dumps(claim.spec.get("history") or [], ensure_ascii=False)}
+    if written:
+        texts[text] = claim.spec["text"]
+    inputs = {**({} if written else {audio: claim.input("inputs/audio")}), **_reference(claim, work)}
+    part = Part("converse", 1, {"transcribe": 1, "reply": 1, "synthesize": 4}, frozenset({"transcribe"}))
+    return Plan(inputs, (Command(argv, part),), None, texts)
+
+
+def _enrol(claim: Claim, work: Path, _device: str | None) -> Plan:
+    audio, reference, checks = work / "inputs/audio", work / "reference.wav", work / "voice.json"
+    argv = ("-m", "speech", "enrol", "--audio", str(audio), "--out", str(reference), "--out_json", str(checks))
+    files = {reference.name: reference, checks.name: checks}
+    outputs = {"reference": reference.name, "voice": checks.name}
+    publication = Publication("result", files=files, outputs=outputs, kept={"voice": Kept(checks)})
+    return Plan({audio: claim.input("inputs/audio")}, (Command(argv, Part("enrol", 1)),), publication)
 
 
 def _render_split(claim: Claim, work: Path, device: str | None) -> Plan:
@@ -169,9 +254,15 @@ def _score(part: str, videos: Mapping[str, Path], scores: Path, report: Path, me
 PLANS: Mapping[tuple[str, str], Callable[[Claim, Path, str | None], Plan]] = {
     ("training", "preprocess"): _preprocess,
     ("training", "train"): _train,
+    ("rendering", "transcribe"): _transcribe,
+    ("rendering", "synthesize"): _synthesize,
     ("rendering", "render"): _render,
     ("evaluation", "render"): _render_split,
     ("evaluation", "evaluate"): _evaluate,
+    ("synthesis", "synthesize"): _synthesize,
+    ("synthesis", "enrol"): _enrol,
+    ("dialogue", "converse"): _converse,
+    ("dialogue", "render"): _render,
 }
 
 STEPS = tuple(dict.fromkeys(step for _, step in PLANS))
@@ -179,6 +270,25 @@ STEPS = tuple(dict.fromkeys(step for _, step in PLANS))
 
 def _model(claim: Claim, work: Path) -> dict[Path, File]:
     return {work / file.name: file for file in claim.inputs if file.name.startswith("model/")}
+
+
+def _reference(claim: Claim, work: Path) -> dict[Path, File]:
+    """The recording to be spoken with, where the voice is a person's; the file is called as the voice is."""
+    return {work / file.name: file for file in claim.inputs if file.name.startswith("inputs/reference/")}
+
+
+def _speaking(claim: Claim, work: Path) -> tuple[str, ...]:
+    reference = list(_reference(claim, work))
+    voice = _given("reference", reference[0]) if reference else _options(claim, "voice")
+    return *voice, *_options(claim, "language", "speed")
+
+
+def _subtitles(work: Path) -> tuple[str, ...]:
+    return "--srt", str(work / SUBTITLES["subtitles"]), "--vtt", str(work / SUBTITLES["vtt"])
+
+
+def _files(work: Path, outputs: Mapping[str, str]) -> dict[str, Path]:
+    return {name: work / name for name in outputs.values()}
 
 
 def _options(claim: Claim, *names: str) -> tuple[str, ...]:

@@ -63,6 +63,9 @@ class StepRun:
             self._reporting.close(self._waiting, done=True)
             return
         self._fetch(plan.inputs)
+        for path, text in plan.texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         if self._step == "train":
             self._prepare_training()
         for command in plan.commands:
@@ -152,11 +155,13 @@ class StepRun:
         self._reporting.close(self._waiting, done=True)
 
     def _publish_result(self, publication: Publication) -> None:
-        result = {"outputs": dict(publication.outputs), "scores": publishing.scores(publication)}
+        scores = publishing.scores(publication)
+        paths = publishing.paths(publication)
+        result = {"outputs": dict(publication.outputs), "scores": scores, **publishing.kept(publication)}
 
         def call(files: Sequence[File]) -> None:
             # The result ends the request and, with it, the reports: every line goes before it.
             self._reporting.close(self._waiting, done=True)
             self._door.publish_result(self._waiting, result, files)
 
-        publishing.publish(call, publishing.paths(publication), self._transfer, self._waiting)
+        publishing.publish(call, paths, self._transfer, self._waiting)

@@ -47,6 +47,12 @@ def scores(publication: Publication) -> Line | None:
     return merged
 
 
+def kept(publication: Publication) -> dict[str, Line]:
+    """By name, what of the step's own words stands in the result."""
+    found = {name: (one, json.loads(one.path.read_text(encoding="utf-8"))) for name, one in publication.kept.items()}
+    return {name: {key: said.get(key) for key in one.fields or said} for name, (one, said) in found.items()}
+
+
 def publish(call: Callable[[Sequence[File]], Answer], found: dict[str, Path], transfer: Transfer, patience: Patience) -> Answer:
     """Uploads, then calls `call` with the files. What the API does not find (`object_missing`) is uploaded anew."""
     for tried in range(1, TRIES + 1):
