@@ -7,10 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.platform import Platform
-from store.models import Asset, AssetState, Attempt, Avatar, AvatarVersion, Event, Kind, Request, State
+from store.conversations import Turn
+from store.models import Asset, AssetState, Attempt, Avatar, AvatarVersion, Event, Kind, Request, State, VoiceState
 from store.objects import LINK_LIFE, Objects
+from store.voices import Enrolled
 
-_HIDDEN = ("inputs", "dataset")
+_HIDDEN = ("inputs", "dataset", "history")
 """What a spec holds for the platform alone."""
 
 
@@ -66,6 +68,8 @@ class RequestAnswer(BaseModel):
     spec: dict[str, Any] = Field(description="What was asked for, with defaults, and the Job's steps")
     outputs: dict[str, Output]
     scores: dict[str, Any] | None
+    conversation: UUID | None = Field(description="Of a dialogue: what the next one names to go on with it")
+    turn: dict[str, Any] | None = Field(description="Of a dialogue: question, reply, transcript, language, model")
     attempts: list[AttemptAnswer] | None = Field(description="Null in lists")
     kubectl_logs: str | None = Field(description="The command that shows its Jobs' logs in the cluster; null: they run elsewhere")
 
@@ -119,6 +123,45 @@ class AvatarPage(BaseModel):
     cursor: str | None
 
 
+class VoiceAnswer(BaseModel):
+    """A person's voice."""
+
+    name: str
+    title: str | None
+    consent: dict[str, Any]
+    state: VoiceState
+    request: UUID = Field(description="Its enrolment")
+    error: ErrorAnswer | None = Field(description="Why it failed")
+    checks: dict[str, Any] | None = Field(description="What was measured: seconds, share of speech, clipping, similarity")
+    url: str | None = Field(description="What is spoken with, to listen to; good for an hour")
+    created_at: datetime
+
+
+class VoicePage(BaseModel):
+    """By name."""
+
+    items: list[VoiceAnswer]
+    cursor: str | None
+
+
+class TurnAnswer(BaseModel):
+    """A question that was answered."""
+
+    request: UUID = Field(description="The dialogue, with the video among its outputs")
+    question: str
+    reply: str
+    finished_at: datetime | None
+
+
+class ConversationAnswer(BaseModel):
+    """What was said, oldest first."""
+
+    id: UUID
+    turns: list[TurnAnswer]
+    under_way: UUID | None = Field(description="The dialogue that is being answered: until then, the conversation takes no other")
+    cursor: str | None
+
+
 class Upload(BaseModel):
     """Where to put the file, with one HTTP PUT."""
 
@@ -166,7 +209,8 @@ def of_request(row: Request, here: Platform, attempts: list[Attempt] | None = No
         started_at=row.started_at, finished_at=row.finished_at, next_try_at=row.next_try_at,
         spec={name: value for name, value in row.spec.items() if name not in _HIDDEN},
         outputs={name: _output(row, output, here.objects) for name, output in result.get("outputs", {}).items()},
-        scores=result.get("scores"), attempts=None if attempts is None else [_attempt(one) for one in attempts],
+        scores=result.get("scores"), conversation=row.conversation, turn=result.get("turn"),
+        attempts=None if attempts is None else [_attempt(one) for one in attempts],
         kubectl_logs=_kubectl_logs(row, here.settings.namespace),
     )  # fmt: skip
 
@@ -186,6 +230,19 @@ def of_avatar(row: Avatar, versions: list[AvatarVersion]) -> AvatarAnswer:
     return AvatarAnswer(
         name=row.name, title=row.title, consent=row.consent, ready=bool(made), versions=made, created_at=row.created_at
     )
+
+
+def of_voice(found: Enrolled, objects: Objects) -> VoiceAnswer:
+    row, reference = found.voice, found.reference
+    url = None if reference is None else objects.get_link(reference["key"], public=True, filename=f"{row.name}.wav")
+    return VoiceAnswer(
+        name=row.name, title=row.title, consent=row.consent, state=found.state, request=row.request_id,
+        error=_error(*(found.error or (None, None))), checks=found.checks, url=url, created_at=row.created_at,
+    )  # fmt: skip
+
+
+def of_turn(turn: Turn) -> TurnAnswer:
+    return TurnAnswer(request=turn.request, question=turn.said["question"], reply=turn.said["reply"], finished_at=turn.at)
 
 
 def of_asset(row: Asset, objects: Objects) -> AssetAnswer:

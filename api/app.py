@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from api import assets, attempts, avatars, events, health, logs, problems, requests, submissions
+from api import assets, attempts, avatars, conversations, events, health, logs, problems, requests, submissions, voices
 from api.bodies import AssetBody
 from api.changes import Changes
 from api.edge import Edge
@@ -20,7 +20,7 @@ from api.settings import Settings
 from store.database import Database
 from store.objects import Objects
 
-DESCRIPTION = """Train a talking-face avatar from one video, film it saying anything, score the result.
+DESCRIPTION = """Train a talking-face avatar from one video, film it saying anything, talk with it, score the result.
 
 Errors are `application/problem+json` with a stable `code`. Every POST (but the workers') takes an `Idempotency-Key`.
 """
@@ -47,7 +47,7 @@ def create(settings: Settings) -> FastAPI:
         redoc_url=None,
     )  # fmt: skip
     app.state.platform = platform
-    for room in (submissions, requests, events, logs, avatars, assets, attempts, health):
+    for room in (submissions, requests, events, logs, avatars, voices, conversations, assets, attempts, health):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Edge, measures=measures, body_limit=settings.body_limit)

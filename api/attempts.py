@@ -13,9 +13,9 @@ from api import door, errors
 from api.platform import Here, Platform
 from api.problems import documented
 from api.references import MODEL, check_object
-from store import attempts, tokens
+from store import attempts, tokens, voices
 from store import errors as refused
-from store.models import Attempt, Json, Request, State
+from store.models import Attempt, Json, Kind, Request, State
 from store.objects import LINK_LIFE, attempt_prefix, log_key
 
 router = APIRouter(tags=["workers"])
@@ -177,6 +177,10 @@ def _result(request: Request, row: Attempt, body: door.ResultBody) -> Json:
         for name, file in body.result.outputs.items()
     }
     more: Json = door.clean(body.result.model_extra or {})
+    if body.result.turn is not None:
+        more["turn"] = door.clean(body.result.turn.model_dump())
+    if body.result.voice is not None:
+        more["voice"] = body.result.voice
     return {**more, "outputs": outputs, "scores": body.result.scores}
 
 
@@ -210,8 +214,12 @@ def _check_result(request: Request, body: door.ResultBody) -> None:
     names = {file.name for file in body.files}
     if unknown := [file for file in body.result.outputs.values() if file not in names]:
         raise errors.FieldInvalidError(f"result.outputs: {unknown[0]} is not among the files")
-    if request.kind == "training" and not any(name.startswith(MODEL) for name in names):
+    if request.kind == Kind.TRAINING and not any(name.startswith(MODEL) for name in names):
         raise errors.FieldInvalidError("files: a training's result has files below model/")
+    if request.kind == Kind.DIALOGUE and body.result.turn is None:
+        raise errors.FieldInvalidError("result.turn: a dialogue's result says what was asked and answered")
+    if "enrol" in request.spec["steps"] and voices.REFERENCE not in body.result.outputs:
+        raise errors.FieldInvalidError(f"result.outputs: an enrolment's result has the output {voices.REFERENCE}")
 
 
 def _check_there(here: Platform, prefix: str, files: list[door.File]) -> None:

@@ -1,19 +1,37 @@
 """What people send: the bodies of the POSTs. Unknown fields are refused."""
 
+import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LARGEST = (1 << 63) - 1
+TEXT_LENGTH, QUESTION_LENGTH = 20_000, 4_000
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
+"""All but tab and line ends."""
 
 Name = Annotated[str, Field(pattern=NAME, max_length=63, examples=["ada"])]
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """One line of text without control characters."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Lower-case hex", examples=["0" * 64])]
 Whole = Annotated[int, Field(strict=True)]
+
+
+def _said(text: str) -> str:
+    """Without control characters, which nobody can say and PostgreSQL cannot keep."""
+    cleaned = _CONTROLS.sub(" ", text)
+    if not cleaned.strip():
+        raise PydanticCustomError("text_empty", "the text holds nothing but spaces and control characters")
+    return cleaned
+
+
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_LENGTH, examples=["Good morning. 早上好。"]), AfterValidator(_said)]
+Question = Annotated[
+    str, Field(min_length=1, max_length=QUESTION_LENGTH, examples=["What is a lighthouse for?"]), AfterValidator(_said)
+]
 
 
 class Body(BaseModel):
@@ -46,7 +64,7 @@ Reference = Annotated[
 
 
 class Consent(Body):
-    """The person's consent to being trained."""
+    """The person's consent to being imitated."""
 
     statement: Annotated[Line, Field(max_length=2000)] = Field(description="What the person agreed to")
     by: Annotated[Line, Field(max_length=200)] = Field(description="Who says so")
@@ -96,31 +114,112 @@ class TrainingBody(Body):
         return {**self.model_dump(mode="json"), "gpu": gpu, "profile": self.profile or default}
 
 
-class RenderingBody(Body):
-    """Film an avatar saying what a recording says."""
+class Speaking(Body):
+    """Who says it, and how."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"avatar": "ada", "audio": {"asset": "019a0000-0000-7000-8000-000000000000"}}]}
+    voice: Annotated[Line, Field(max_length=63)] | None = Field(
+        None, description="A built-in one (`af_heart`, `zm_yunxi` …), or one of yours. Default: a built-in one of the language"
     )
+    language: Literal["zh", "en"] | None = Field(None, description="Default: found in the text or the recording")
+    speed: Annotated[float, Field(ge=0.5, le=2.0)] | None = Field(None, description="1: as the voice speaks by itself")
+
+
+class Filming(Body):
+    """Who is filmed, and how."""
 
     avatar: Name
     version: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = Field(None, description="Default: the newest")
-    audio: Reference | None = Field(None, description="What is said; also the sound of a video")
-    text: str | None = Field(None, description="Not available yet: 422 `text_not_supported`")
-    voice: str | None = Field(None, description="Not available yet: 422 `text_not_supported`")
     background: Annotated[str, Field(pattern=r"^(source|plate|#[0-9a-fA-F]{6})$")] | None = Field(
         None, description="source (default): the video's own; plate: its background alone behind the person; or a colour, #rrggbb"
     )
+    subtitles: Literal["burn"] | None = Field(None, description="burn: what is said is written into the picture")
     gpu: Gpu = None
     seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 
+
+class RenderingBody(Filming, Speaking):
+    """Film an avatar saying what a recording says, or a text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"avatar": "ada", "audio": {"asset": "019a0000-0000-7000-8000-000000000000"}},
+                {"avatar": "ada", "text": "Good morning. 早上好。", "voice": "af_heart", "subtitles": "burn"},
+            ]
+        }
+    )
+
+    audio: Reference | None = Field(None, description="What is said; also the sound of a video")
+    text: Text | None = Field(None, description="What is said, to be read out")
+
     @model_validator(mode="after")
-    def _audio_given(self) -> "RenderingBody":
-        if self.text is not None or self.voice is not None:
-            raise PydanticCustomError("text_not_supported", "rendering from text and voice is not available yet: give audio")
-        if self.audio is None:
-            raise PydanticCustomError("one_of", "audio is missing")
+    def _one_of(self) -> "RenderingBody":
+        if (self.audio is None) == (self.text is None):
+            raise PydanticCustomError("one_of", "give audio or text, one of them")
+        if self.audio is not None and (self.voice is not None or self.speed is not None):
+            raise PydanticCustomError("one_of", "voice and speed are for text: audio is heard as it is")
         return self
+
+
+class SynthesisBody(Speaking):
+    """Read a text out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Good morning. 早上好。", "voice": "af_heart"}]})
+
+    text: Text
+    gpu: Gpu = None
+
+
+class DialogueBody(Filming, Speaking):
+    """Ask an avatar something: a language model answers, and the avatar is filmed saying it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"avatar": "ada", "text": "What is a lighthouse for?"},
+                {
+                    "avatar": "ada",
+                    "audio": {"asset": "019a0000-0000-7000-8000-000000000000"},
+                    "conversation": "019a0000-0000-7000-8000-000000000001",
+                },
+            ]
+        }
+    )
+
+    audio: Reference | None = Field(None, description="The question, spoken")
+    text: Question | None = Field(None, description="The question, written")
+    conversation: UUID | None = Field(
+        None, description="The one that this goes on with, as an earlier dialogue's answer names it. Default: a new one"
+    )
+    system_prompt: Question | None = Field(None, description="Who the avatar is and how it answers, for this turn")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "DialogueBody":
+        if (self.audio is None) == (self.text is None):
+            raise PydanticCustomError("one_of", "give audio or text, one of them")
+        return self
+
+
+class VoiceBody(Body):
+    """Make a person's voice one to be spoken with."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "ada",
+                    "recording": {"asset": "019a0000-0000-7000-8000-000000000000"},
+                    "consent": {"statement": "I agree that my voice is imitated.", "by": "Ada"},
+                }
+            ]
+        }
+    )
+
+    name: Name
+    title: Annotated[Line, Field(max_length=200)] | None = Field(None, description="Free text shown with the name")
+    recording: Reference = Field(description="5 to 60 s of this person alone, talking")
+    gpu: Gpu = None
+    consent: Consent
 
 
 class EvaluationBody(Body):

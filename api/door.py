@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from api.bodies import LARGEST, Sha256, Whole
 
+SAID = 200_000
+"""Characters of a question or a reply, at most."""
+
 
 def clean(value: Any) -> Any:
     """`value` as JSON that every reader takes: no NaN or infinities (null), no NUL or lone surrogates in strings ("?")."""
@@ -35,7 +38,7 @@ Path = Annotated[
 ]
 """Below a folder, with no way out of it."""
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$", max_length=128)]
-Step = Literal["preprocess", "train", "render", "evaluate"]
+Step = Literal["preprocess", "train", "render", "evaluate", "transcribe", "synthesize", "converse", "enrol"]
 Text = Annotated[str, BeforeValidator(clean), Field(max_length=1000)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(clean)]
 Number = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
@@ -168,6 +171,15 @@ class CheckpointBody(Body):
     files: Annotated[list[File], Field(min_length=1, max_length=1000)]
 
 
+class Turn(BaseModel):
+    """What a dialogue says of itself, and its conversation goes on with."""
+
+    model_config = ConfigDict(extra="allow")
+
+    question: Annotated[str, BeforeValidator(clean), Field(max_length=SAID)]
+    reply: Annotated[str, BeforeValidator(clean), Field(max_length=SAID)]
+
+
 class Result(BaseModel):
     """What the request made: outputs by name, each one of `files`."""
 
@@ -175,6 +187,8 @@ class Result(BaseModel):
 
     outputs: dict[Word, Path]
     scores: JsonObject | None = None
+    turn: Turn | None = None
+    voice: JsonObject | None = Field(None, description="Of an enrolment: what was measured")
 
 
 class ResultBody(Body):

@@ -74,6 +74,30 @@ class AssetChangedError(ApiError):
     status, code = 409, "asset_changed"
 
 
+class VoiceNotReadyError(ApiError):
+    """The voice's recording is not examined yet, or was found unfit: see the voice's `state` and `error`."""
+
+    status, code = 409, "voice_not_ready"
+
+
+class VoiceCloningUnavailableError(ApiError):
+    """No engine that speaks with a person's voice is set up here."""
+
+    status, code = 409, "voice_cloning_unavailable"
+
+
+class ReplyKeyMissingError(ApiError):
+    """No language model is set up that could answer: set ZHIPU_API_KEY where the platform runs."""
+
+    status, code = 409, "reply_key_missing"
+
+
+class WeightsMissingError(ApiError):
+    """Pretrained files that this needs are not there: `make weights` brings them."""
+
+    status, code = 409, "weights_missing"
+
+
 class IdempotencyInFlightError(ApiError):
     """A request with this Idempotency-Key is being answered right now."""
 
@@ -114,7 +138,7 @@ class NameInvalidError(ApiError):
 
 
 class ConsentRequiredError(ApiError):
-    """A face is only trained with the person's consent: {"statement": what they agreed to, "by": who says so}."""
+    """A face or a voice is only taken with the person's consent: {"statement": what they agreed to, "by": who says so}."""
 
     status, code = 422, "consent_required"
 
@@ -131,10 +155,28 @@ class GpuUnknownError(ApiError):
     status, code = 422, "gpu_unknown"
 
 
-class TextNotSupportedError(ApiError):
-    """Rendering from text and voice is not available yet: give `audio`."""
+class TextEmptyError(ApiError):
+    """The text holds nothing but spaces and control characters."""
 
-    status, code = 422, "text_not_supported"
+    status, code = 422, "text_empty"
+
+
+class TextTooLongError(ApiError):
+    """A text has at most 20000 characters, a question 4000: cut it into several requests."""
+
+    status, code = 422, "text_too_long"
+
+
+class LanguageUnsupportedError(ApiError):
+    """The languages are `zh` and `en`; without one, it is found in the text or the recording."""
+
+    status, code = 422, "language_unsupported"
+
+
+class VoiceUnknownError(ApiError):
+    """There is no voice of that name: neither is it a built-in one (such as `af_heart`) nor one of yours."""
+
+    status, code = 422, "voice_unknown"
 
 
 class CursorInvalidError(ApiError):
@@ -212,10 +254,15 @@ STORE: dict[type[store_errors.StoreError], int] = {
     store_errors.AssetNotFoundError: 404,
     store_errors.AvatarNotFoundError: 404,
     store_errors.VersionNotFoundError: 404,
+    store_errors.VoiceNotFoundError: 404,
+    store_errors.ConversationNotFoundError: 404,
     store_errors.AssetNotUploadedError: 409,
     store_errors.AvatarNotReadyError: 409,
     store_errors.AssetInUseError: 409,
     store_errors.AvatarInUseError: 409,
+    store_errors.VoiceInUseError: 409,
+    store_errors.VoiceExistsError: 409,
+    store_errors.ConversationBusyError: 409,
     store_errors.AttemptOwnedError: 409,
     store_errors.AttemptFinalError: 409,
     store_errors.AttemptStaleError: 409,

@@ -95,13 +95,19 @@ def invalid(found: list[Any]) -> errors.ApiError:
         if one["type"] == "extra_forbidden":
             return errors.FieldUnknownError(f"there is no field {_path(one['loc'])!r}", errors=fields)
     first, path = found[0], _path(found[0]["loc"])
-    kind = _BY_TYPE.get(first["type"]) or _by_field(first, path)
+    kind = _by_field(first, path)
     if kind is not errors.FieldInvalidError:
         return kind(errors=fields)
     return kind(f"{path}: {first['msg']}" if path else str(first["msg"]), errors=fields)
 
 
-_BY_TYPE: dict[str, type[errors.ApiError]] = {"text_not_supported": errors.TextNotSupportedError}
+_BY_PLACE: dict[tuple[str, str], type[errors.ApiError]] = {
+    ("text", "text_empty"): errors.TextEmptyError,
+    ("text", "string_too_short"): errors.TextEmptyError,
+    ("text", "string_too_long"): errors.TextTooLongError,
+    ("language", "literal_error"): errors.LanguageUnsupportedError,
+}
+"""What a field is refused with, by pydantic's type of the error."""
 
 
 def _by_field(error: Any, path: str) -> type[errors.ApiError]:
@@ -111,7 +117,7 @@ def _by_field(error: Any, path: str) -> type[errors.ApiError]:
         return errors.EpochsInvalidError
     if path in ("avatar", "name") and error["type"].startswith("string_"):
         return errors.NameInvalidError
-    return errors.FieldInvalidError
+    return _BY_PLACE.get((path, error["type"]), errors.FieldInvalidError)
 
 
 def _path(location: tuple[Any, ...]) -> str:

@@ -1,5 +1,6 @@
 """What media references stand for: objects with size and sha256, in the form that a spec lists its inputs in."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
@@ -7,13 +8,23 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from api.bodies import AssetReference, Reference
-from api.errors import AssetChangedError, OutputNotFoundError, RequestNotReadyError, UnsupportedMediaError
-from store import assets, avatars, requests
+from api.errors import (
+    AssetChangedError,
+    OutputNotFoundError,
+    RequestNotReadyError,
+    UnsupportedMediaError,
+    VoiceNotReadyError,
+    VoiceUnknownError,
+)
+from store import assets, avatars, requests, voices
+from store.errors import VoiceNotFoundError
 from store.models import AssetState, AvatarVersion, Json, State
 from store.objects import Objects
 
 SOUND_ONLY = ("wav", "mp3", "flac")
 MODEL = "model/"
+BUILT_IN = re.compile(r"[a-z][fm]_[a-z]+")
+"""Names of built-in voices: language, gender, name. No voice of a person's can be called so."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,22 @@ def model(session: Session, owner: str, avatar: str, number: int | None) -> tupl
     mark = f"request:{found.request_id}"
     items = [{**file, "key": found.prefix + file["name"]} for file in found.files if file["name"].startswith(MODEL)]
     return found, [Source(item, mark) for item in items]
+
+
+def voice(session: Session, owner: str, name: str | None) -> Source | None:
+    """The recording to be spoken with; None: a built-in voice is meant. Raises VoiceUnknownError, VoiceNotReadyError."""
+    if name is None or BUILT_IN.fullmatch(name):
+        return None
+    try:
+        found = voices.get(session, owner, name, keep=True)
+    except VoiceNotFoundError as error:
+        raise VoiceUnknownError(
+            f"there is no voice {name!r}: neither a built-in one (such as af_heart) nor one of yours"
+        ) from error
+    if found.reference is None:
+        raise VoiceNotReadyError(f"voice {name!r} is {found.state}: see its enrolment, request {found.request.id}")
+    item = {"name": f"inputs/reference/{name}", **{key: found.reference[key] for key in ("key", "size", "sha256")}}
+    return Source(item, f"request:{found.request.id}")
 
 
 def checked(session: Session, owner: str, references: Iterable[Reference | None]) -> list[Json]:

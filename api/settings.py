@@ -1,5 +1,7 @@
 """Settings of the API."""
 
+import os
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -30,6 +32,20 @@ class Settings(StoreSettings):
         "its answers then carry no `kubectl logs` line",
     )  # fmt: skip
     default_gpu: str = Field(NO_GPU, description="The GPU class of requests that name none; none: CPU")
+    tts_engine: Literal["kokoro", "xtts", "http"] = Field(
+        "kokoro", description="What speaks: kokoro = built-in voices; xtts, http (a server of `POST /tts`) = people's voices too"
+    )
+    coqui_tos_agreed: bool = Field(
+        default_factory=lambda: os.environ.get("COQUI_TOS_AGREED") == "1",
+        description="Whether the terms of XTTS's weights (no commercial use) are agreed to; also `COQUI_TOS_AGREED=1`",
+    )
+    reply_available: bool = Field(
+        default_factory=lambda: bool(os.environ.get("ZHIPU_API_KEY")),
+        description="Whether Jobs have a language model's key: dialogues are taken. Default: whether `ZHIPU_API_KEY` is set",
+    )
+    weights_dir: Path | None = Field(
+        None, description="Folder of the optional weights, to refuse what lacks them. Default: not looked at"
+    )
     report_seconds: float = Field(2.0, gt=0, le=60, description="How often a worker may report at most")
     shutdown_seconds: int = Field(10, ge=1, description="How long open answers may take when the API is stopped")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
