@@ -8,6 +8,8 @@ Raw = dict[str, Any]
 """A Job or pod as the Kubernetes API server gives it."""
 
 TOKEN_KEY = "token"  # noqa: S105 - the key's name inside the Secret
+REPLY_KEY = "ZHIPU_API_KEY"
+"""The language model's key: the key's name inside its Secret, and the variable that the step finds it in."""
 TAIL_LINES = 100
 
 

@@ -15,7 +15,7 @@ from typing import IO
 from uuid import UUID
 
 from controller import local_pod, processes
-from controller.cluster import TAIL_LINES, Raw
+from controller.cluster import REPLY_KEY, TAIL_LINES, Raw
 from controller.errors import ClusterError, FolderError, JobExistsError
 from controller.local_job import LocalJob
 from controller.local_pod import Place
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PASSED_ON = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|PYTHONPATH|LD_LIBRARY_PATH|DYLD_\w+|SSL_CERT_\w+|XDG_\w+"
     r"|CUDA_\w+|NVIDIA_\w+|OMP_\w+|MKL_\w+|OPENBLAS_\w+|TORCH\w*|HF_\w+"
-    r"|GENEFACE_(WEIGHTS_DIR|FFMPEG|VISIBLE_LABEL|DEVICE)|EVAL_(WEIGHTS_DIR|LSE_CROP)|COQUI_TOS_AGREED"
+    r"|GENEFACE_(WEIGHTS_DIR|FFMPEG|VISIBLE_LABEL|DEVICE)|EVAL_(WEIGHTS_DIR|LSE_CROP)|ZHIPU_(?!API_KEY)\w+"
 )
 """Variables of the platform's own environment that a step may see: no address, no key of the platform is among them."""
 
@@ -37,16 +37,17 @@ _PASSED_ON = re.compile(
 class LocalCluster:
     """Runs a Job's containers as processes, one after the other, init containers first.
 
-    It honours: command and args (`python` is the running interpreter), literal variables, variables from the Job's Secret, the
-    pod's uid, labels and annotations; order; activeDeadlineSeconds of the pod; terminationGracePeriodSeconds; the termination
-    message path; emptyDir volumes (folders; a variable whose value is a mount path leads there) and the claims it was given;
-    `slots`: how many Jobs run at once, first come, first served. A waiting Job's pod is gated and says its place.
+    It honours: command and args (`python` is the running interpreter), literal variables, variables from the Job's Secret, from
+    other Secrets the language model's key (our own variable ZHIPU_API_KEY), the pod's uid, labels and annotations; order;
+    activeDeadlineSeconds of the pod; terminationGracePeriodSeconds; the termination message path; emptyDir volumes (folders; a
+    variable whose value is a mount path leads there) and the claims it was given; `slots`: how many Jobs run at once, first come,
+    first served. A waiting Job's pod is gated and says its place.
 
     It ignores: images, pull policies and secrets; resources, sizes of volumes, memory volumes such as /dev/shm; node labels,
     tolerations, runtime classes, priorities, queues; security contexts, service accounts and read-only mounts (a process has the
     rights of whoever started the platform); probes, ports, lifecycle hooks and sidecars; workingDir (it is the platform's);
-    TTL, backoffLimit, podFailurePolicy, parallelism and completions (one pod, one try); other Secrets and ConfigMaps; the
-    rotation of logs. Containers after the first main one run after it, not beside it.
+    TTL, backoffLimit, podFailurePolicy, parallelism and completions (one pod, one try); what else is in other Secrets, and
+    ConfigMaps; the rotation of logs. Containers after the first main one run after it, not beside it.
 
     Nothing outlives the platform: each container stands behind a guard (guard.py) that ends it when the platform is gone, however
     it went; and each guard is recorded in `folder` before it does anything, so that the next LocalCluster on that folder first
@@ -73,6 +74,7 @@ class LocalCluster:
         self._environment = {key: value for key, value in os.environ.items() if _PASSED_ON.fullmatch(key)}
         if environment is not None:
             self._environment = dict(environment)
+        self._keys = {key: os.environ[key] for key in (REPLY_KEY,) if os.environ.get(key)}
         self._cwd = (cwd or Path.cwd()).resolve()
         self._lock = threading.RLock()
         self._jobs: dict[str, LocalJob] = {}
@@ -102,8 +104,8 @@ class LocalCluster:
             if name in self._jobs:
                 raise JobExistsError(f"there is a Job {name} already")
             place = Place(
-                self._folder / "jobs" / name, copy.deepcopy(manifest), str(uuid.uuid4()), dict(secret), self._claims,
-                self._environment,
+                self._folder / "jobs" / name, copy.deepcopy(manifest), str(uuid.uuid4()), dict(secret), self._keys,
+                self._claims, self._environment,
             )  # fmt: skip
             job = LocalJob(str(uuid.uuid4()), place, self._records, self._cwd, self._changed, self._over)
             self._jobs[name] = job

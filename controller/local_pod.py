@@ -106,6 +106,9 @@ class Place:
     manifest: Raw
     run: str
     secret: Mapping[str, str]
+    """The Job's own."""
+    keys: Mapping[str, str]
+    """Of other Secrets, by key."""
     claims: Mapping[str, Path]
     base: Mapping[str, str]
 
@@ -126,8 +129,8 @@ class Place:
         """The container's variables over the base; a value that names a mount leads to its folder. Raises ClusterError."""
         paths = {mount: str(folder) for mount, folder in self._mounts(container)}
         paths[container.get("terminationMessagePath", TERMINATION_PATH)] = str(self.last_words(container["name"]))
-        given = {one["name"]: _moved(self._value(one), paths) for one in container.get("env", ())}
-        return {**self.base, **given}
+        given = {one["name"]: self._value(one) for one in container.get("env", ())}
+        return {**self.base, **{name: _moved(value, paths) for name, value in given.items() if value is not None}}
 
     def command(self, container: Raw) -> list[str]:
         """`python` is the interpreter that runs the platform."""
@@ -158,12 +161,17 @@ class Place:
             elif claim in self.claims:
                 yield mount["mountPath"], self.claims[claim]
 
-    def _value(self, variable: Raw) -> str:
+    def _value(self, variable: Raw) -> str | None:
+        """None: a key that may be missing, and is."""
         match variable:
             case {"value": value}:
                 return str(value)
             case {"valueFrom": {"secretKeyRef": {"key": key}}} if key in self.secret:
                 return self.secret[key]
+            case {"valueFrom": {"secretKeyRef": {"key": key}}} if key in self.keys:
+                return self.keys[key]
+            case {"valueFrom": {"secretKeyRef": {"optional": True}}}:
+                return None
             case {"valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}:
                 return self.run
             case {"valueFrom": {"fieldRef": {"fieldPath": path}}} if found := _FIELD_LABEL.fullmatch(path):

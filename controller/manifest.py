@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.cluster import TOKEN_KEY
+from controller.cluster import REPLY_KEY, TOKEN_KEY
 from controller.errors import ManifestError
 from controller.observed import ATTEMPT_ID, ATTEMPT_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, REQUEST_LABEL
 from controller.settings import GpuClass, Settings
@@ -20,10 +20,14 @@ Raw = dict[str, Any]
 WORKER = ("python", "-m", "worker")
 IMAGES = {
     "preprocess": "geneface", "train": "geneface", "render": "geneface", "evaluate": "eval",
-    "synthesize": "speech", "converse": "speech",
+    "transcribe": "speech", "synthesize": "speech", "converse": "speech", "enrol": "speech",
 }  # fmt: skip
 """The room that a step's image is made of."""
-GPU_STEPS = frozenset({"preprocess", "train", "render", "synthesize", "converse"})
+GPU_STEPS = frozenset({"preprocess", "train", "render"})
+SPEAKING = frozenset({"synthesize", "converse", "enrol"})
+"""Steps with a voice: they are told which engine. Of the engines, XTTS alone uses a GPU."""
+REPLYING = "converse"
+"""The one step that gets the language model's key."""
 
 WORK, WEIGHTS, TERMINATION_LOG = "/work", "/weights", "/dev/termination-log"
 USER = 10001
@@ -157,7 +161,7 @@ def _pod(plan: Plan, settings: Settings, containers: list[Raw]) -> Raw:
 def _container(step: str, plan: Plan, settings: Settings, worker: Sequence[str]) -> Raw:
     resources = settings.resources[plan.kind]
     amounts: dict[str, str] = {"cpu": resources.cpu, "memory": resources.memory, "ephemeral-storage": str(disk(plan))}
-    gpu = _gpu(plan, settings) if step in GPU_STEPS else None
+    gpu = _gpu(plan, settings) if _uses_gpu(step, settings) else None
     if gpu is not None:
         amounts[gpu.resource] = str(gpu.count)
     mounts: list[Raw] = [
@@ -170,7 +174,7 @@ def _container(step: str, plan: Plan, settings: Settings, worker: Sequence[str])
         "image": settings.images[IMAGES[step]],
         "imagePullPolicy": settings.image_pull_policy,
         "command": [*worker, step],
-        "env": _environment(plan, settings, gpu),
+        "env": _environment(step, plan, settings, gpu),
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},
         "volumeMounts": mounts,
         "terminationMessagePath": TERMINATION_LOG,
@@ -182,7 +186,7 @@ def _container(step: str, plan: Plan, settings: Settings, worker: Sequence[str])
     }  # fmt: skip
 
 
-def _environment(plan: Plan, settings: Settings, gpu: GpuClass | None) -> list[Raw]:
+def _environment(step: str, plan: Plan, settings: Settings, gpu: GpuClass | None) -> list[Raw]:
     values: dict[str, str] = {
         "GENEFACE_API_URL": settings.api_url,
         "GENEFACE_ATTEMPT": plan.attempt,
@@ -195,7 +199,10 @@ def _environment(plan: Plan, settings: Settings, gpu: GpuClass | None) -> list[R
         values["GENEFACE_WEIGHTS_DIR"] = WEIGHTS
     if gpu is not None:
         values["GENEFACE_DEVICE"] = "cuda"
+    if step in SPEAKING:
+        values |= _voice(settings)
     values |= settings.step_environment
+    key: Raw = {"name": settings.reply_secret, "key": REPLY_KEY, "optional": True}
     return [
         *({"name": name, "value": value} for name, value in values.items()),
         {"name": "GENEFACE_RUN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
@@ -203,7 +210,17 @@ def _environment(plan: Plan, settings: Settings, gpu: GpuClass | None) -> list[R
             "name": "GENEFACE_ATTEMPT_TOKEN",
             "valueFrom": {"secretKeyRef": {"name": plan.job_name, "key": TOKEN_KEY}},
         },
+        *([{"name": REPLY_KEY, "valueFrom": {"secretKeyRef": key}}] if step == REPLYING else []),
     ]
+
+
+def _voice(settings: Settings) -> dict[str, str]:
+    values: dict[str, str] = {"GENEFACE_TTS_ENGINE": settings.tts_engine}
+    if settings.tts_url is not None:
+        values["GENEFACE_TTS_URL"] = settings.tts_url
+    if settings.coqui_tos_agreed:
+        values["COQUI_TOS_AGREED"] = "1"
+    return values
 
 
 def _volumes(plan: Plan, settings: Settings) -> list[Raw]:
@@ -218,8 +235,13 @@ def _volumes(plan: Plan, settings: Settings) -> list[Raw]:
     return volumes
 
 
+def _uses_gpu(step: str, settings: Settings) -> bool:
+    return step in GPU_STEPS or (step in SPEAKING and settings.tts_engine == "xtts")
+
+
 def _gpu(plan: Plan, settings: Settings) -> GpuClass | None:
-    if plan.gpu is None:
+    """The class of a Job that has a use for it."""
+    if plan.gpu is None or not any(_uses_gpu(step, settings) for step in plan.steps):
         return None
     if plan.gpu not in settings.gpu_classes:
         known = ", ".join(sorted(settings.gpu_classes)) or "none"

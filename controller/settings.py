@@ -1,5 +1,6 @@
 """Settings of the controller."""
 
+import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, field_validator
 
 from controller.admission import Caps
+from controller.cluster import REPLY_KEY
 from controller.decide import Limits
 from store.models import Kind
 from store.settings import StoreSettings
@@ -109,6 +111,19 @@ class Settings(StoreSettings):
     step_environment: dict[str, str] = Field(
         default_factory=dict, description='Variables that every step gets, e.g. {"GENEFACE_VISIBLE_LABEL": "off"}'
     )
+    tts_engine: Literal["kokoro", "xtts", "http"] = Field(
+        "kokoro", description="What speaks: kokoro = built-in voices; xtts, http (a server of `POST /tts`) = people's voices too"
+    )
+    tts_url: str | None = Field(None, description="Where steps find the server of the engine `http`, e.g. http://speech:8010")
+    coqui_tos_agreed: bool = Field(
+        default_factory=lambda: os.environ.get("COQUI_TOS_AGREED") == "1",
+        description="Whether the terms of XTTS's weights (no commercial use) are agreed to; also `COQUI_TOS_AGREED=1`",
+    )
+    reply_secret: str = Field(
+        "geneface-reply",
+        description="Kubernetes: Secret with the language model's key, ZHIPU_API_KEY, which the step `converse` alone gets. "
+        "Local cluster: the key is the variable `ZHIPU_API_KEY`",
+    )
     max_active_jobs: int | None = Field(
         None,
         ge=1,
@@ -128,9 +143,11 @@ class Settings(StoreSettings):
     metrics_listen_port: int | None = Field(None, ge=0, le=65535, description="Port of /metrics and /healthz; default: none")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
 
-    @field_validator("api_url")
+    @field_validator("api_url", "tts_url")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         TypeAdapter(AnyHttpUrl).validate_python(value)
         return value.rstrip("/")
 
@@ -164,6 +181,10 @@ class Settings(StoreSettings):
                 raise ValueError(f"{name!r} is no name for a variable")
             if name in _OWN_VARIABLES:
                 raise ValueError(f"{name} is set by the controller itself")
+            if name == REPLY_KEY:
+                raise ValueError(
+                    f"{name} belongs into the Secret that GENEFACE_REPLY_SECRET names, for the one step that needs it"
+                )
         return value
 
     def caps(self, slots: int | None) -> Caps:
