@@ -1,4 +1,6 @@
-"""Fills `api.settings` and `controller.settings` in the chart's schema from the programs themselves; `make manifests` runs it.
+"""Fills `api.settings`, `controller.settings` and `tts.settings` in the chart's schema from the programs themselves.
+
+`make manifests` runs it.
 
 GENEFACE_SOME_NAME is `someName` there. What the chart sets from its other values (addresses, keys, images …) is left out.
 """
@@ -16,17 +18,24 @@ sys.path.insert(0, str(ROOT))
 
 import api.settings  # noqa: E402
 import controller.settings  # noqa: E402
+import speech.service_settings  # noqa: E402
 from store.models import Kind  # noqa: E402
 from store.settings import StoreSettings  # noqa: E402
 
 SCHEMA = ROOT / "charts" / "geneface-platform" / "values.schema.json"
-PROGRAMS: dict[str, type[BaseSettings]] = {"api": api.settings.Settings, "controller": controller.settings.Settings}
+PROGRAMS: dict[str, type[BaseSettings]] = {
+    "api": api.settings.Settings, "controller": controller.settings.Settings, "tts": speech.service_settings.ServiceSettings,
+}  # fmt: skip
 ELSEWHERE = {
-    "api": {"host", "port", "gpu_classes", "namespace"},
+    "api": {
+        "host", "port", "gpu_classes", "namespace", "tts_engine", "coqui_tos_agreed", "reply_available", "weights_dir",
+    },
     "controller": {
         "cluster", "namespace", "instance", "identity", "kubeconfig", "api_url", "images", "image_pull_policy",
         "image_pull_secrets", "gpu_classes", "weights_claim", "metrics_listen_port", "work_folder", "slots",
+        "tts_engine", "tts_url", "coqui_tos_agreed", "reply_secret",
     },
+    "tts": {"tts_host", "tts_port"},
 }  # fmt: skip
 """Settings that other values stand for, or that mean nothing on a cluster."""
 KEPT = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "enum", "pattern")

@@ -102,3 +102,22 @@ GENEFACE_{{ snakecase $name | upper }}: {{ kindIs "string" $value | ternary $val
 {{- define "geneface.weightsClaim" -}}
 {{- .Values.weights.persistence.existingClaim | default (printf "%s-weights" (include "geneface.fullname" .)) -}}
 {{- end }}
+
+{{/* Where the engine http finds its server. */}}
+{{- define "geneface.ttsUrl" -}}
+{{- if .Values.speech.ttsUrl -}}
+{{- .Values.speech.ttsUrl -}}
+{{- else if .Values.tts.enabled -}}
+{{- printf "http://%s-tts.%s.svc:%v" (include "geneface.fullname" .) .Release.Namespace .Values.tts.service.port -}}
+{{- else -}}
+{{- fail "speech.ttsUrl or tts.enabled is needed with speech.engine http" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Variables of every step: what is set of the language model, and what controller.settings.stepEnvironment says, which wins. */}}
+{{- define "geneface.stepEnvironment" -}}
+{{- $variables := dict -}}
+{{- with .Values.reply.model }}{{ $_ := set $variables "ZHIPU_MODEL" . }}{{ end -}}
+{{- with .Values.reply.baseUrl }}{{ $_ := set $variables "ZHIPU_BASE_URL" . }}{{ end -}}
+{{- merge (deepCopy (.Values.controller.settings.stepEnvironment | default dict)) $variables | toJson -}}
+{{- end }}

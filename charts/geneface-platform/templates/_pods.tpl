@@ -69,15 +69,20 @@ topologySpreadConstraints:
     secretKeyRef: {name: {{ include "geneface.databaseSecret" . }}, key: {{ .Values.postgresql.secretKeys.url }}}
 {{- end }}
 
-{{/* What api, controller and migrations have to know and nobody else may. */}}
-{{- define "geneface.secretEnv" -}}
-{{ include "geneface.databaseEnv" . }}
+{{/* The variables with the object storage's keys. */}}
+{{- define "geneface.storageEnv" -}}
 - name: GENEFACE_S3_ACCESS_KEY
   valueFrom:
     secretKeyRef: {name: {{ include "geneface.storageSecret" . }}, key: {{ .Values.objectStorage.secretKeys.accessKey }}}
 - name: GENEFACE_S3_SECRET_KEY
   valueFrom:
     secretKeyRef: {name: {{ include "geneface.storageSecret" . }}, key: {{ .Values.objectStorage.secretKeys.secretKey }}}
+{{- end }}
+
+{{/* What api, controller and migrations have to know and nobody else may. */}}
+{{- define "geneface.secretEnv" -}}
+{{ include "geneface.databaseEnv" . }}
+{{ include "geneface.storageEnv" . }}
 - name: GENEFACE_TOKEN_KEY
   valueFrom:
     secretKeyRef: {name: {{ include "geneface.tokenSecret" . }}, key: {{ .Values.token.secretKeys.key }}}

@@ -40,3 +40,8 @@
 - to: {{- include "geneface.peers" (dict "root" . "components" (list "api")) | trim | nindent 4 }}
   ports: {{- include "geneface.ports" (list 8000) | trim | nindent 4 }}
 {{- end }}
+
+{{/* Whether Jobs speak by the TTS service of this installation; empty: no. */}}
+{{- define "geneface.usesTts" -}}
+{{- if and (eq .Values.speech.engine "http") .Values.tts.enabled (not .Values.speech.ttsUrl) }}yes{{ end }}
+{{- end }}
