@@ -10,7 +10,8 @@
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 UV      = $(shell command -v uv || echo $(VENV)/bin/uv)
-EXTRAS := api controller geneface eval local dev
+SPEAKING := kokoro g2p-en
+EXTRAS := api controller geneface eval speech local dev
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,10 +39,11 @@ $(VENV)/reference: requirements/reference.txt | $(PYTHON)
 setup: $(VENV)/.local
 dev: $(VENV)/.dev
 
-# VIDEO=me.mp4 and AUDIO=hello.wav: one's own files.
+# VIDEO=me.mp4 and AUDIO=hello.wav: one's own files. TEXT="…", Chinese or English, instead of AUDIO: what is said.
 demo: setup
 	@$(PYTHON) -m steps.weights inception >/dev/null || echo 'The demo goes on without FID.'
-	@$(PYTHON) -m local demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(AUDIO),--audio "$(AUDIO)")
+	@$(if $(TEXT),$(PYTHON) -m steps.weights $(SPEAKING) >/dev/null || echo 'The weights that read a text out could not be fetched.')
+	@$(PYTHON) -m local demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(AUDIO),--audio "$(AUDIO)") $(if $(TEXT),--text "$$TEXT")
 
 up: setup
 	@exec $(PYTHON) -m local up
@@ -86,10 +88,12 @@ format: dev
 bench: dev
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(PYTHON) $$bench || exit 1; done
 
+# `dev`, which holds all the others, says which version they take.
 lock: | $(PYTHON)
-	@for extra in $(EXTRAS); do echo "requirements/$$extra.txt"; \
+	@for extra in dev $(filter-out dev,$(EXTRAS)); do echo "requirements/$$extra.txt"; \
+	    constraint=; [ $$extra = dev ] || constraint='--constraint requirements/dev.txt'; \
 	    $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	        --custom-compile-command 'make lock' --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; done
+	        --custom-compile-command 'make lock' $$constraint --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-deps \
 	    --custom-compile-command 'make lock' --group reference --output-file requirements/reference.txt
 

@@ -3,13 +3,14 @@
 import argparse
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
 
-from local import demo, doctor
+from local import demo, doctor, speech
 from local.client import Client
 from local.errors import AlreadyRunningError, LocalError
 from local.platform import Platform
@@ -48,9 +49,28 @@ def _up(settings: LocalSettings, console: Console) -> int:
         console.print(
             f"The platform is up: {platform.url} (API: {platform.url}/docs). Ctrl-C ends it.", highlight=False, soft_wrap=True
         )
-        platform.watch()
+        with _spoken(settings, console):
+            platform.watch()
     console.print("The platform has ended.")
     return 0
+
+
+@contextmanager
+def _spoken(settings: LocalSettings, console: Console) -> Iterator[None]:
+    """The TTS service, where it can be; whatever is wrong with it is one line."""
+    tts = speech.service(settings, StateFolder(settings.home).path)
+    if isinstance(tts, speech.TtsService):
+        try:
+            tts.start()
+        except OSError as error:
+            tts = f"No TTS service: {error.strerror}."
+    said = tts if isinstance(tts, str) else f"The TTS service will be ready in some seconds: {tts.url} (POST /tts; {tts.log})."
+    console.print(said, highlight=False, soft_wrap=True)
+    try:
+        yield
+    finally:
+        if isinstance(tts, speech.TtsService):
+            tts.stop()
 
 
 def _demo(settings: LocalSettings, console: Console, arguments: argparse.Namespace) -> int:
@@ -64,7 +84,7 @@ def _demo(settings: LocalSettings, console: Console, arguments: argparse.Namespa
         except AlreadyRunningError:
             console.print(f"Using the platform that is up: {platform.url}", highlight=False)
             client = Client(platform.url)
-        demo.run(client, console, settings.home / "demo", arguments.video, arguments.audio)
+        demo.run(client, console, settings.home / "demo", arguments.video, arguments.audio, arguments.text)
     return 0
 
 
@@ -74,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start the platform and stay until Ctrl-C")
     shown = commands.add_parser("demo", help="train the sample talker, film it saying something new, score it")
     shown.add_argument("--video", type=Path, help="your own video of one speaker, instead of the sample talker")
-    shown.add_argument("--audio", type=Path, help="your own recording, instead of the sample sentence")
+    said = shown.add_mutually_exclusive_group()
+    said.add_argument("--audio", type=Path, help="your own recording, instead of the sample sentence")
+    said.add_argument("--text", help="what is said, Chinese or English, to be read out")
     commands.add_parser("doctor", help="what is there, what is not, and what that costs")
     return parser
 

@@ -16,7 +16,11 @@ Json = dict[str, Any]
 
 
 class ApiError(LocalError):
-    """The API refused."""
+    """The API refused; `code` is its reason, where it gave one."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Client:
@@ -87,7 +91,8 @@ def _checked(answer: httpx.Response) -> Json:
     except ValueError:
         raise ApiError(f"{answer.url} is not the platform: it answered {answer.status_code} without JSON") from None
     if answer.status_code >= 400:
-        raise ApiError(f"{body.get('detail') or body.get('title') or answer.text} [{body.get('code', answer.status_code)}]")
+        said, code = body.get("detail") or body.get("title") or answer.text, body.get("code")
+        raise ApiError(f"{said} [{code or answer.status_code}]", code)
     return body
 
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from local.client import Client
+from local import speech
+from local.client import ApiError, Client
 from local.errors import LocalError
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -27,13 +28,22 @@ WHOLE_FRAME = {
     "lpips": ("full frame LPIPS (pasted back)", 3), "lse_c": ("lip sync LSE-C", 2), "lse_d": ("lip sync LSE-D", 2),
 }  # fmt: skip
 """How a person reads each figure, and its digits."""
+_INSTEAD = "The text cannot be read out, the sample sentence is heard instead"
 Json = dict[str, Any]
 
 
-def run(client: Client, console: Console, folder: Path, video: Path | None, audio: Path | None) -> None:
-    """Trains, renders, evaluates and says where everything lies. Raises LocalError when a request fails."""
+def run(
+    client: Client, console: Console, folder: Path, video: Path | None, audio: Path | None, text: str | None = None
+) -> None:  # fmt: skip
+    """Trains, renders, evaluates and says where everything lies. Raises LocalError when a request fails.
+
+    `text` is read out, where there is something to read it with; else the sample sentence is heard, and that is said.
+    """
     started = time.monotonic()
     avatar = _name(video) if video else "sample-talker"
+    if text is not None and (lack := speech.lack()):
+        console.print(f"{_INSTEAD}: {lack}.", highlight=False, soft_wrap=True)
+        text = None
     video_file, audio_file = video or SAMPLES / "talker.mp4", audio or SAMPLES / "sentence.wav"
     for file in (video_file, audio_file):
         if not file.is_file():
@@ -43,7 +53,7 @@ def run(client: Client, console: Console, folder: Path, video: Path | None, audi
         video_id, audio_id = client.upload(video_file), client.upload(audio_file)
     training = {"avatar": avatar, "video": {"asset": video_id}, "profile": "quick", "consent": consent}
     _follow(client, console, "Training", client.post("/v1/trainings", training))
-    rendering = client.post("/v1/renderings", {"avatar": avatar, "audio": {"asset": audio_id}})
+    rendering = _rendering(client, console, avatar, audio_id, text)
     evaluation = client.post("/v1/evaluations", {"avatar": avatar})
     rendered = _follow(client, console, "Rendering", rendering)
     evaluated = _follow(client, console, "Evaluation", evaluation)
@@ -51,9 +61,23 @@ def run(client: Client, console: Console, folder: Path, video: Path | None, audi
     console.print(_scores(evaluated["scores"]))
     if missing := _missing(evaluated["scores"]):
         console.print(f"Not measured: {missing}", highlight=False)
+    if "Words" in files:
+        console.print(_spoken(json.loads(files["Words"].read_text())), highlight=False, soft_wrap=True)
     for what, file in files.items():
         console.print(f"{what:<14} {file}", highlight=False, soft_wrap=True)
     console.print(f"Done in {time.monotonic() - started:.0f} s.", highlight=False)
+
+
+def _rendering(client: Client, console: Console, avatar: str, audio: str, text: str | None) -> Json:
+    """The request for a video that says `text`, or what is heard in the asset `audio`."""
+    if text is not None:
+        try:
+            return client.post("/v1/renderings", {"avatar": avatar, "text": text})
+        except ApiError as error:  # a platform that was up already looks for its weights elsewhere
+            if error.code != "weights_missing":
+                raise
+            console.print(f"{_INSTEAD}: {error}", highlight=False, soft_wrap=True)
+    return client.post("/v1/renderings", {"avatar": avatar, "audio": {"asset": audio}})
 
 
 def _follow(client: Client, console: Console, title: str, request: Json) -> Json:
@@ -104,6 +128,11 @@ def _fetch(client: Client, rendered: Json, evaluated: Json, folder: Path) -> dic
         "Video": (rendered, "video", "video.mp4"), "Contact sheet": (rendered, "contact_sheet", "contact_sheet.png"),
         "Report": (evaluated, "report", "report.html"), "Frame by frame": (evaluated, "metrics", "metrics.csv"),
     }  # fmt: skip
+    if "speech" in rendered["outputs"]:
+        outputs |= {
+            "Speech": (rendered, "audio", "speech.wav"), "Subtitles": (rendered, "subtitles", "subtitles.srt"),
+            "Words": (rendered, "speech", "speech.json"),
+        }  # fmt: skip
     for request, output, name in outputs.values():
         client.download(request["outputs"][output]["url"], folder / name)
     files = {what: folder / name for what, (_, _, name) in outputs.items()} | {"All scores": folder / "report.json"}
@@ -115,6 +144,13 @@ def _fetch(client: Client, rendered: Json, evaluated: Json, folder: Path) -> dic
     }
     files["All scores"].write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return files
+
+
+def _spoken(words: Json) -> str:
+    """What read the text out, and how."""
+    terms = f"; {words['terms']}" if words["terms"] else ""
+    by = f"{words['engine']}, voice {words['voice']} ({words['language']})"
+    return f"Spoken by {by}, {words['seconds']:.1f} s{terms}: {words['text']}"
 
 
 def _scores(scores: Json) -> Table:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from local import speech
 from local.errors import LocalError, LookError
 from local.servers import answers, rclone
 from local.settings import LocalSettings
@@ -24,6 +25,8 @@ from store import migrate
 from store.database import Database
 
 STEP_SECONDS = 60
+SPEECH = ("kokoro", "g2p-en", "faster-whisper", "resemblyzer", "xtts")
+"""How the names of speech's weights begin."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ def run(settings: LocalSettings, console: Console) -> int:
 
 def examine(settings: LocalSettings) -> list[Finding]:
     """Looks at everything once; nothing is changed or started."""
-    looks: list[Callable[[LocalSettings], Finding]] = [_python, _ffmpeg, _gpu, _weights, _folder, _database, _storage, _cluster]
+    looks: list[Callable[[LocalSettings], Finding]] = [
+        _python, _ffmpeg, _gpu, _weights, _speech, _reply, _folder, _database, _storage, _cluster,
+    ]  # fmt: skip
     return [look(settings) for look in looks]
 
 
@@ -91,19 +96,35 @@ def _gpu(_: LocalSettings) -> Finding:
 
 def _weights(_: LocalSettings) -> Finding:
     try:
-        answer = _ask(
-            "import json; from steps import weights; entries = weights.table().values(); "
-            "print(json.dumps({one.name: one.without for one in entries if not (weights.folder() / one.file).is_file()}))"
-        )
+        missing = {name: without for name, without in _missing().items() if not name.startswith(SPEECH)}
     except LookError as error:
         cost = "it belongs to the repository: check it out again"
         return Finding("weights", "missing", f"weights.toml cannot be read: {error}", cost)
-    missing = json.loads(answer)
     if not missing:
-        return Finding("weights", "ok", "all of weights.toml")
+        return Finding("weights", "ok", "all of weights.toml that are not for speech")
     return Finding(
         "weights", "note", f"without {', '.join(missing)}", f"{'; '.join(missing.values())}. `make weights` brings them"
     )
+
+
+def _speech(_: LocalSettings) -> Finding:
+    try:
+        missing = {name: without for name, without in _missing().items() if name in speech.WANTED}
+    except LookError as error:
+        return Finding("speech", "missing", f"weights.toml cannot be read: {error}", "no text is spoken, nothing is transcribed")
+    if not missing:
+        return Finding("speech", "ok", "Kokoro speaks, Whisper listens")
+    costs = " ".join(dict.fromkeys(missing.values()))
+    return Finding("speech", "note", f"without {', '.join(missing)}", f"{costs} `make weights {' '.join(missing)}` brings them")
+
+
+def _reply(_: LocalSettings) -> Finding:
+    if os.environ.get("ZHIPU_API_KEY"):
+        where = os.environ.get("ZHIPU_BASE_URL") or "Zhipu's address"
+        model = os.environ.get("ZHIPU_MODEL") or "the default model"
+        return Finding("language model", "ok", f"ZHIPU_API_KEY is set (not tried): {model}, {where}")
+    cost = "dialogues are refused; ZHIPU_BASE_URL names another server that speaks OpenAI's protocol"
+    return Finding("language model", "note", "ZHIPU_API_KEY is not set", cost)
 
 
 def _folder(settings: LocalSettings) -> Finding:
@@ -153,6 +174,16 @@ def _cluster(settings: LocalSettings) -> Finding:
     return Finding(
         "cluster", "ok", f"LocalCluster: {settings.slots} Job(s) at once as processes of this machine, {os.cpu_count()} cores"
     )
+
+
+def _missing() -> dict[str, str]:
+    """Weights that are not there, and what works without each. Raises LookError."""
+    answer = _ask(
+        "import json; from steps import weights; entries = weights.table().values(); "
+        "print(json.dumps({one.name: one.without for one in entries if not (weights.folder() / one.file).is_file()}))"
+    )
+    found: dict[str, str] = json.loads(answer)
+    return found
 
 
 def _ask(code: str) -> str:

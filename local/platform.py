@@ -26,6 +26,7 @@ from local.errors import LocalError, ServerError
 from local.servers import ObjectServer, Postgres, require_free
 from local.settings import LocalSettings
 from local.state import Secrets, StateFolder
+from steps import weights
 from store import migrate
 from store.database import Database
 from store.errors import SchemaNewerError
@@ -95,7 +96,9 @@ class Platform:
         except ClusterError as error:
             raise LocalError(error.message) from error
         connections = self._connect(state.path, secrets)
-        api_settings = api.settings.Settings(host=self.settings.host, port=self.settings.port, **connections)
+        api_settings = api.settings.Settings(
+            host=self.settings.host, port=self.settings.port, weights_dir=weights.folder(), **connections
+        )
         controller_settings = controller.settings.Settings(api_url=self.url, **connections)
         database, objects = Database(api_settings.database_url), Objects(api_settings)
         self._stack.callback(database.close)

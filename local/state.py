@@ -5,6 +5,7 @@ lock            held while a platform runs on the folder
 postgres/       the embedded database's data; postgres.unfinished is there while it is being made
 objects/        the embedded object storage's files
 cluster/        LocalCluster: work folders and records of running processes
+tts/            record of the TTS service's process
 demo/           what `make demo` made
 *.log
 """
