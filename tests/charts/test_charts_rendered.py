@@ -10,6 +10,7 @@ from chart_tools import CHART, EVERYTHING, OVERLAYS, Object, by_name, committed,
 
 import api.settings
 import controller.settings
+import speech.service_settings
 from store.settings import StoreSettings
 
 PRODUCTION = OVERLAYS / "production" / "values.yaml"
@@ -19,7 +20,7 @@ SECRETS = {
     "GENEFACE_DATABASE_URL": "postgresql://a:b@c/d", "GENEFACE_S3_ACCESS_KEY": "a", "GENEFACE_S3_SECRET_KEY": "s",
     "GENEFACE_TOKEN_KEY": "k" * 32,
 }  # fmt: skip
-STEPS = {"GENEFACE_WEIGHTS_DIR"}
+STEPS = {"GENEFACE_WEIGHTS_DIR", "GENEFACE_TTS_ENGINE"}
 """What step programs read from the environment themselves, as far as the chart sets it."""
 
 
@@ -98,7 +99,7 @@ def test_pods_start_anew_when_their_settings_change() -> None:
 def test_every_variable_is_a_known_setting(everything: list[Object]) -> None:
     known = {
         "api": set(api.settings.Settings.model_fields), "controller": set(controller.settings.Settings.model_fields),
-        "store": set(StoreSettings.model_fields),
+        "store": set(StoreSettings.model_fields), "tts": set(speech.service_settings.ServiceSettings.model_fields),
     }  # fmt: skip
     seen = set()
     for one in everything + committed("demo") + committed("production"):
@@ -112,7 +113,7 @@ def test_every_variable_is_a_known_setting(everything: list[Object]) -> None:
             for variable in container.get("env", []):
                 if variable["name"].startswith("GENEFACE_") and variable["name"] not in STEPS:
                     assert variable["name"].removeprefix("GENEFACE_").lower() in known["store"], f"{name}: {variable['name']}"
-    assert {"GENEFACE_INSTANCE", "GENEFACE_UPLOAD_LIMIT", "GENEFACE_S3_ENDPOINT"} <= seen
+    assert {"GENEFACE_INSTANCE", "GENEFACE_UPLOAD_LIMIT", "GENEFACE_S3_ENDPOINT", "GENEFACE_TTS_QUEUE"} <= seen
 
 
 @pytest.mark.parametrize("part", ["api", "controller"])
@@ -134,8 +135,14 @@ def test_the_programs_take_the_settings_that_they_are_given(
         assert settings.image_pull_secrets == ("registry",)
         assert settings.api_url == "http://talk-api.faces.svc:80"
         assert settings.weights_claim == "talk-weights"
+        assert (settings.tts_engine, settings.tts_url) == ("http", "http://talk-tts.faces.svc:80")
+        assert (settings.coqui_tos_agreed, settings.reply_secret) == (True, "zhipu")
+        assert settings.step_environment == {
+            "GENEFACE_VISIBLE_LABEL": "off", "ZHIPU_MODEL": "glm-4-flashx", "ZHIPU_BASE_URL": "https://llm.example.com/v1",
+        }  # fmt: skip
     else:
         assert settings.upload_limit == 2 << 30
+        assert (settings.tts_engine, settings.reply_available, settings.weights_dir) == ("http", True, None)
 
 
 def test_alerts_and_policies_are_whole(everything: list[Object]) -> None:

@@ -85,6 +85,11 @@ def test_schema_and_values_name_the_same() -> None:
         "ingress: {enabled: 'yes'}",
         "monitoring: {serviceMonitor: {interval: often}}",
         "weights: {persistence: {accessModes: [ReadWrite]}}",
+        "speech: {engine: festival}",
+        "speech: {ttsUrl: 'tts:80'}",
+        "reply: {key: secret}",
+        "tts: {engine: http}",
+        "tts: {settings: {ttsPort: 1}}",
     ],
 )
 def test_wrong_values_are_refused(wrong: str) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/geneface-platform"
 PROGRAMS = Path(os.environ.get("GENEFACE_KUBE_BIN", Path.home() / ".cache/geneface-kube/bin"))
 TAG = "test"
-IMAGES = ("api", "controller", "geneface", "eval", "storage")
+IMAGES = ("api", "controller", "geneface", "eval", "speech", "storage")
 STAND_IN = "tests/cluster/stand-in"
 """Folder of the image that runs the real worker over a stand-in of the method."""
 KINDS = ("training", "rendering", "evaluation", "synthesis", "dialogue")
@@ -110,7 +110,7 @@ class Release(Person):
         """Steps that take `seconds` each and need no torch."""
         name = Path(STAND_IN).name
         tag = self.values["images"]["geneface"]["tag"]
-        for room in ("geneface", "eval"):
+        for room in ("geneface", "eval", "speech"):
             self.values["images"][room] = image(f"localhost/geneface-{name}:{tag}")
         settings = self.values["controller"]["settings"]
         settings["stepEnvironment"] = {"STAND_IN_SECONDS": str(seconds), **environment}

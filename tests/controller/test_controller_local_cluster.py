@@ -74,6 +74,32 @@ def test_environment_is_the_manifests_and_holds_nothing_of_the_platforms(tmp_pat
     assert "GENEFACE_S3_SECRET_KEY" not in lines
 
 
+def test_the_language_models_key_goes_where_the_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ZHIPU_MODEL", "glm-5")
+
+    def seen(folder: str) -> list[str]:
+        tell = python("print(os.environ.get('ZHIPU_API_KEY'), os.environ.get('ZHIPU_MODEL'))")
+        job = manifest("gf-key-1", tell, tell)
+        reference = {"name": "brain", "key": "ZHIPU_API_KEY", "optional": True}
+        pod = job["spec"]["template"]["spec"]
+        own = {"name": "ZHIPU_API_KEY", "valueFrom": {"secretKeyRef": reference}}
+        pod["initContainers"][0]["env"] = [*pod["initContainers"][0]["env"], own]
+        cluster = LocalCluster(tmp_path / folder)
+        cluster.create(job, {"token": "t"})
+        _, status = finished(cluster, "gf-key-1")
+        lines = [line for step in ("step-0", "step-1") for line in cluster.tail(status.name, step)]
+        cluster.close()
+        assert not [
+            path for path in tmp_path.rglob("*") if path.is_file() and b"the-key" in path.read_bytes() and path.suffix != ".log"
+        ]
+        return lines
+
+    monkeypatch.setenv("ZHIPU_API_KEY", "the-key")
+    assert seen("with") == ["the-key glm-5", "None glm-5"]
+    monkeypatch.delenv("ZHIPU_API_KEY")
+    assert seen("without") == ["None glm-5", "None glm-5"]
+
+
 def test_secret_is_not_on_disk_and_output_is(cluster: LocalCluster):
     talk = "print('out'); print('err', file=sys.stderr); [print(i) for i in range(200)]"
     cluster.create(manifest("gf-d-1", python(talk)), {"token": "secret-token"})

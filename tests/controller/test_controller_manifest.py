@@ -235,6 +235,7 @@ def test_plan_of_rows():
     [
         {"api_url": "nowhere"}, {"slots": 0}, {"deadlines": {"training": 0}}, {"cluster": "nomad"},
         {"resources": {"training": {"cpu": "many", "memory": "1Gi"}}}, {"token_key": "short"}, {"images": "x"},
+        {"tts_engine": "bark"}, {"tts_url": "speech"},
     ],
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong: dict[str, Any]):
@@ -248,3 +249,65 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GENEFACE_DEADLINES", '{"training": 60}')
     found = Settings()
     assert (found.deadlines[Kind.TRAINING], found.deadlines[Kind.RENDERING]) == (60, 6 * 3600)
+
+
+SPEAKING = replace(PLAN, kind=Kind.DIALOGUE, steps=("converse", "render"))
+
+
+def of_steps(*steps: str, gpu: str | None = None, **values: Any) -> dict[str, dict[str, Any]]:
+    """The containers of these steps by name."""
+    job = build(replace(PLAN, kind=Kind.DIALOGUE, steps=steps, gpu=gpu), settings(**values))
+    return {one["name"]: one for one in containers(job)}
+
+
+def test_speech_has_an_image_of_its_own():
+    found = of_steps("transcribe", "synthesize", "converse", "enrol", "render")
+    images = {name: one["image"] for name, one in found.items()}
+    assert images.pop("render") == "geneface-geneface:0.1.0" and set(images.values()) == {"geneface-speech:0.1.0"}
+
+
+def test_the_language_models_key_is_for_one_step_alone_and_never_in_the_manifest(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ZHIPU_API_KEY", "hidden-from-all")
+    found = of_steps("transcribe", "synthesize", "converse", "enrol", "render", reply_secret="brain")
+    assert [name for name, one in found.items() if "ZHIPU_API_KEY" in environment(one)] == ["converse"]
+    key = environment(found["converse"])["ZHIPU_API_KEY"]
+    assert key == {"secretKeyRef": {"name": "brain", "key": "ZHIPU_API_KEY", "optional": True}}
+    assert "hidden-from-all" not in json.dumps(found)
+    with pytest.raises(ValidationError, match="ZHIPU_API_KEY belongs into the Secret that GENEFACE_REPLY_SECRET names"):
+        settings(step_environment={"ZHIPU_API_KEY": "hidden-from-all"})
+    model = of_steps("converse", step_environment={"ZHIPU_MODEL": "glm-5"})["converse"]
+    assert environment(model)["ZHIPU_MODEL"] == "glm-5"
+
+
+def test_steps_that_speak_are_told_the_engine():
+    told = {"GENEFACE_TTS_ENGINE", "GENEFACE_TTS_URL", "COQUI_TOS_AGREED"}
+    steps = ("transcribe", "synthesize", "converse", "enrol", "render")
+    found = {name: environment(one) for name, one in of_steps(*steps).items()}
+    assert {name for name, values in found.items() if told & set(values)} == {"synthesize", "converse", "enrol"}
+    assert found["synthesize"]["GENEFACE_TTS_ENGINE"] == "kokoro" and "COQUI_TOS_AGREED" not in found["synthesize"]
+    own = environment(of_steps("enrol", tts_engine="http", tts_url="http://speech:8010/", coqui_tos_agreed=True)["enrol"])
+    assert {name: own[name] for name in told} == {
+        "GENEFACE_TTS_ENGINE": "http", "GENEFACE_TTS_URL": "http://speech:8010", "COQUI_TOS_AGREED": "1"
+    }  # fmt: skip
+
+
+def test_a_gpu_is_held_by_what_uses_it():
+    classes = {"big": GpuClass(node_labels={"gpu": "yes"}, tolerations=(Toleration(key="nvidia.com/gpu"),))}
+
+    def holding(*steps: str, **values: Any) -> list[str]:
+        found = of_steps(*steps, gpu="big", gpu_classes=classes, **values)
+        return [name for name, one in found.items() if "nvidia.com/gpu" in one["resources"]["limits"]]
+
+    assert holding("converse", "render") == ["render"]
+    assert holding("synthesize") == holding("transcribe") == []
+    assert holding("transcribe", "synthesize", "enrol", tts_engine="xtts") == ["synthesize", "enrol"]
+    idle = build(replace(SPEAKING, steps=("synthesize",), gpu="big"), settings(gpu_classes=classes))
+    assert not {"nodeSelector", "tolerations"} & set(pod(idle)), "a Job without a GPU leaves such nodes to others"
+
+
+def test_the_terms_of_xtts_may_be_agreed_to_by_coquis_own_variable(monkeypatch: pytest.MonkeyPatch):
+    assert settings().coqui_tos_agreed is False
+    monkeypatch.setenv("COQUI_TOS_AGREED", "1")
+    assert settings().coqui_tos_agreed is True
+    monkeypatch.setenv("GENEFACE_COQUI_TOS_AGREED", "false")
+    assert settings().coqui_tos_agreed is False

@@ -5,18 +5,8 @@ import sys
 import pytest
 import torch
 
-from geneface.devices import device_named, enough_memory, usable_cores
+from geneface.devices import device_named, enough_memory
 from steps.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("limit", "cores"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64), ("6400000 100000", 64)]
-)
-def test_a_containers_limit_counts_as_cores(tmp_path, monkeypatch, limit, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    (tmp_path / "cpu.max").write_text(f"{limit}\n")
-    assert usable_cores(tmp_path / "cpu.max") == cores
-    assert usable_cores(tmp_path / "not there") == 64
 
 
 def test_threads_sleep_while_they_wait_unless_told_otherwise():

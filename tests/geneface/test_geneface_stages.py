@@ -40,7 +40,8 @@ def test_a_model_is_whole_and_alone(model, data):
     }  # fmt: skip
     report = json.loads((model / "report.json").read_text())
     assert report["audio_features"] == "mel" and report["frames_trained"] == 200 and report["frames_held_out"] == 20
-    assert report["plane"]["steps"] == 40 and report["fallbacks"] == []
+    assert report["plane"]["steps"] == 40
+    assert [said.split(" was ")[0] for said in report["fallbacks"]] == ["How much of a motion shows"]  # of so few frames
     held_out = report["held_out"]
     assert held_out["frames"] == 20 and held_out["mouth_psnr"] > held_out["constant_mouth_psnr"] > 10
     assert -1 <= held_out["aperture_r"] <= 1 and held_out["aperture_amplitude"] > 0

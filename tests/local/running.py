@@ -33,6 +33,7 @@ class Up(Person):
             "GENEFACE_LOCAL_S3_PORT": str(free_port()),
             "GENEFACE_SLOTS": "2",
             "GENEFACE_REPORT_SECONDS": "0.1",
+            "GENEFACE_TTS_SERVE": "false",
             "GENEFACE_STEP_ENVIRONMENT": json.dumps({"STAND_IN_SECONDS": seconds}),
             "PYTHONPATH": f"{HERE / 'stand_in'}{os.pathsep}{HERE.parents[1]}",
             **environment,

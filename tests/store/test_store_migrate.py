@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from databases import create_database
@@ -73,6 +74,20 @@ def test_migrations_make_what_the_models_say(empty: Database) -> None:
         requests.create(session, owner="local", kind=Kind.RENDERING, spec={"inputs": []}, uses=["asset:1"])
     with empty.begin() as session:
         assert len(requests.users(session, "local", ["asset:1"])) == 1
+
+
+def test_every_migration_can_be_taken_back(empty: Database) -> None:
+    migrate.upgrade(empty)
+    with empty.engine.begin() as connection:
+        made = columns(connection)
+        while (revision := MigrationContext.configure(connection).get_current_revision()) != "0001":
+            command.downgrade(migrate._config(connection), "-1")
+            assert MigrationContext.configure(connection).get_current_revision() != revision
+    assert migrate.current(empty) == "0001"
+    migrate.upgrade(empty)
+    with empty.engine.connect() as connection:
+        assert columns(connection) == made
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
 def test_a_newer_schema_is_refused(empty: Database) -> None:

@@ -76,7 +76,7 @@ def test_rendering(platforms, run):
     assert run(platform, "render").code == 0
     (result,) = platform.seen("result")
     assert result["result"]["outputs"] == {"video": "video.mp4", "contact_sheet": "contact_sheet.png", "report": "report.json"}
-    assert platform.objects["/out/video.mp4"] == b"video video.mp4"
+    assert platform.objects["/out/video.mp4"] == b"video video.mp4 of sound"
 
 
 def test_evaluation_of_an_avatar(platforms, run):

@@ -102,7 +102,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("command")
     parser.add_argument("--describe", action="store_true")
-    for name in ("video", "data", "out", "model", "audio", "contact_sheet"):
+    for name in ("video", "data", "out", "model", "audio", "contact_sheet", "subtitles"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("profile", "epochs", "device", "seed", "split", "motion"):
         parser.add_argument(f"--{name}")

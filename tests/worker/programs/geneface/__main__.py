@@ -112,7 +112,8 @@ def render():
         if ARGS["--motion"] == "swap":
             write(out.with_suffix(".driver.mp4"), b"driver")
     else:
-        assert Path(ARGS["--audio"]).read_bytes()
+        burnt = b", with " + Path(ARGS["--subtitles"]).read_bytes() if "--subtitles" in ARGS else b""
+        write(out, f"video {out.name} of ".encode() + Path(ARGS["--audio"]).read_bytes() + burnt)
         write(ARGS["--contact_sheet"], b"png")
         write(out.with_suffix(".report.json"), b"{}")
     return {"frames": 50}
