@@ -26,7 +26,7 @@ from skimage.metrics import structural_similarity
 from eval import fid, quality
 from eval.inception import Inception
 from eval.niqe import niqe
-from eval.weights import INCEPTION, SYNCNET, UnmeasuredError, Weights
+from eval.weights import INCEPTION, S3FD, SYNCNET, UnmeasuredError, Weights
 from media import ffmpeg, video
 from media.frames import Frame
 
@@ -154,9 +154,14 @@ def commands(side: int, seconds: float) -> None:
             ffmpeg.run(["-y", "-loglevel", "error", *loop, "-c:v", "libx264", "-crf", crf, "-c:a", "aac", str(path)])
         found = Weights.found()
         weighted = [name for name in (INCEPTION, SYNCNET) if found.path(name)]
-        for title, environment in (("PSNR, SSIM, NIQE, mouth", {"EVAL_WEIGHTS_DIR": folder}), (f"with {weighted}", {})):
+        rows = [("PSNR, SSIM, NIQE, mouth", {"EVAL_WEIGHTS_DIR": folder}, "none")]
+        if weighted:
+            rows.append((f"with {weighted}", {}, "none"))
+        if found.path(S3FD):
+            rows.append((f"with {[*weighted, S3FD]}", {}, "track"))
+        for title, environment, crop in rows:
             out = Path(folder) / "scores.json"
-            words = ["--gt_video", truth, "--pred_video", other, "--lse_crop", "none", "--out_json", out]
+            words = ["--gt_video", truth, "--pred_video", other, "--lse_crop", crop, "--out_json", out]
             began = time.perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", "eval", *map(str, words)], env={**os.environ, **environment},
@@ -177,9 +182,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--only_pairs", action="store_true", help="whole evaluations alone")
     asked = parser.parse_args()
-    pictures(asked.side)
-    distances(asked.side)
+    if not asked.only_pairs:
+        pictures(asked.side)
+        distances(asked.side)
     commands(asked.side, asked.seconds)
 
 
