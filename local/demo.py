@@ -28,7 +28,6 @@ WHOLE_FRAME = {
     "lpips": ("full frame LPIPS (pasted back)", 3), "lse_c": ("lip sync LSE-C", 2), "lse_d": ("lip sync LSE-D", 2),
 }  # fmt: skip
 """How a person reads each figure, and its digits."""
-_INSTEAD = "The text cannot be read out, the sample sentence is heard instead"
 Json = dict[str, Any]
 
 
@@ -37,27 +36,27 @@ def run(
 ) -> None:  # fmt: skip
     """Trains, renders, evaluates and says where everything lies. Raises LocalError when a request fails.
 
-    `text` is read out, where there is something to read it with; else the sample sentence is heard, and that is said.
+    `text` is read out first, where there is something to read it with: what cannot be spoken is refused before anything is
+    trained. Else the sample sentence is heard, and that is said.
     """
     started = time.monotonic()
     avatar = _name(video) if video else "sample-talker"
-    if text is not None and (lack := speech.lack()):
-        console.print(f"{_INSTEAD}: {lack}.", highlight=False, soft_wrap=True)
-        text = None
     video_file, audio_file = video or SAMPLES / "talker.mp4", audio or SAMPLES / "sentence.wav"
     for file in (video_file, audio_file):
         if not file.is_file():
             raise LocalError(f"there is no file {file}")
     consent = _consent(console) if video else SAMPLE_CONSENT
+    spoken = None if text is None else _read_out(client, console, text)
     with console.status(f"Uploading {video_file.name} and {audio_file.name}"):
         video_id, audio_id = client.upload(video_file), client.upload(audio_file)
     training = {"avatar": avatar, "video": {"asset": video_id}, "profile": "quick", "consent": consent}
     _follow(client, console, "Training", client.post("/v1/trainings", training))
-    rendering = _rendering(client, console, avatar, audio_id, text)
+    heard = {"asset": audio_id} if spoken is None else {"request": spoken["id"], "output": "audio"}
+    rendering = client.post("/v1/renderings", {"avatar": avatar, "audio": heard})
     evaluation = client.post("/v1/evaluations", {"avatar": avatar})
     rendered = _follow(client, console, "Rendering", rendering)
     evaluated = _follow(client, console, "Evaluation", evaluation)
-    files = _fetch(client, rendered, evaluated, folder / avatar)
+    files = _fetch(client, rendered, evaluated, spoken, folder / avatar)
     console.print(_scores(evaluated["scores"]))
     if missing := _missing(evaluated["scores"]):
         console.print(f"Not measured: {missing}", highlight=False)
@@ -68,16 +67,18 @@ def run(
     console.print(f"Done in {time.monotonic() - started:.0f} s.", highlight=False)
 
 
-def _rendering(client: Client, console: Console, avatar: str, audio: str, text: str | None) -> Json:
-    """The request for a video that says `text`, or what is heard in the asset `audio`."""
-    if text is not None:
+def _read_out(client: Client, console: Console, text: str) -> Json | None:
+    """The synthesis of `text`; None, which is said, where something that it needs is missing."""
+    lack = speech.lack()
+    if lack is None:
         try:
-            return client.post("/v1/renderings", {"avatar": avatar, "text": text})
+            return _follow(client, console, "Speech", client.post("/v1/syntheses", {"text": text}))
         except ApiError as error:  # a platform that was up already looks for its weights elsewhere
             if error.code != "weights_missing":
                 raise
-            console.print(f"{_INSTEAD}: {error}", highlight=False, soft_wrap=True)
-    return client.post("/v1/renderings", {"avatar": avatar, "audio": {"asset": audio}})
+            lack = str(error)
+    console.print(f"The text cannot be read out, the sample sentence is heard instead: {lack}", highlight=False, soft_wrap=True)
+    return None
 
 
 def _follow(client: Client, console: Console, title: str, request: Json) -> Json:
@@ -122,16 +123,16 @@ def _note(row: Json) -> str:
     return f"{row['stage'] or ''}{'' if eta is None else f', {eta:.0f} s left'}"
 
 
-def _fetch(client: Client, rendered: Json, evaluated: Json, folder: Path) -> dict[str, Path]:
+def _fetch(client: Client, rendered: Json, evaluated: Json, spoken: Json | None, folder: Path) -> dict[str, Path]:
     """Brings the outputs home and writes the report; what a person looks at, by name."""
     outputs = {
         "Video": (rendered, "video", "video.mp4"), "Contact sheet": (rendered, "contact_sheet", "contact_sheet.png"),
         "Report": (evaluated, "report", "report.html"), "Frame by frame": (evaluated, "metrics", "metrics.csv"),
     }  # fmt: skip
-    if "speech" in rendered["outputs"]:
+    if spoken:
         outputs |= {
-            "Speech": (rendered, "audio", "speech.wav"), "Subtitles": (rendered, "subtitles", "subtitles.srt"),
-            "Words": (rendered, "speech", "speech.json"),
+            "Speech": (spoken, "audio", "speech.wav"), "Subtitles": (spoken, "subtitles", "subtitles.srt"),
+            "Words": (spoken, "speech", "speech.json"),
         }  # fmt: skip
     for request, output, name in outputs.values():
         client.download(request["outputs"][output]["url"], folder / name)

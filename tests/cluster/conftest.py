@@ -1,13 +1,15 @@
 """A whole cluster, the platform's own images in it, and the chart installed: what a person who runs `helm install` has."""
 
+import base64
 import json
 import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,30 @@ class Release(Person):
             raw = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": each}
             self.kubectl("create", "-f", "-", input=json.dumps(raw))
         self.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
+
+    def serve_files(self, name: str, port: int, arguments: Sequence[str], *files: Path) -> None:
+        """Python in the api's image, with `files` in /files."""
+        self.kubectl("create", "configmap", name, *(f"--from-file={file}" for file in files))
+        api = self.values["images"]["api"]
+        container = secured(name, f"{api['repository']}:{api['tag']}", port, command=["python", *arguments])
+        container["volumeMounts"] = [{"name": "files", "mountPath": "/files"}]
+        self.serve(container, port, 10001, {"name": "files", "configMap": {"name": name}})
+
+    def keep_weights(self, folder: Path) -> str:
+        """`python -m store keep-weights` from this machine, by the port-forward that the notes name."""
+        secret = json.loads(self.kubectl("get", "secret", "geneface-storage", "-o", "json"))["data"]
+        keys = {name: base64.b64decode(value).decode() for name, value in secret.items()}
+        environment = {
+            **os.environ, "PYTHONPATH": str(ROOT), "GENEFACE_S3_ENDPOINT": f"http://127.0.0.1:{self.storage_port}",
+            "GENEFACE_S3_ACCESS_KEY": keys["access-key"], "GENEFACE_S3_SECRET_KEY": keys["secret-key"],
+        }  # fmt: skip
+        return run(sys.executable, "-m", "store", "keep-weights", folder, "--patience", "30", env=environment)
+
+    def bring_weights(self, *names: str) -> None:
+        """Installs with the weights' Job, and waits for its end."""
+        self.values["weights"] = {"enabled": True, "job": {"names": names, "resources": SMALL}}
+        self.install()
+        self.kubectl("wait", "job", "-l", "app.kubernetes.io/component=weights", "--for=condition=Complete", "--timeout=240s")
 
     def upload(self, file: Path) -> str:
         with file.open("rb") as content:

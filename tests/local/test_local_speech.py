@@ -14,6 +14,7 @@ from running import HERE, Up, platforms
 
 from local import demo, doctor, speech
 from local.client import ApiError, Client
+from local.errors import LocalError
 from local.servers import free_port
 from local.settings import LocalSettings
 from steps import weights
@@ -110,9 +111,13 @@ def test_the_demo_reads_a_text_out(with_weights: Up, tmp_path: Path, monkeypatch
     folder = tmp_path / "sample-talker"
     assert (folder / "speech.wav").read_text() == "sound of Good morning. 早上好。"
     assert (folder / "subtitles.srt").exists() and str(folder / "subtitles.srt") in said
+    versions = with_weights.avatar_versions("sample-talker")
     with pytest.raises(ApiError) as refused:
         demonstrate(with_weights, tmp_path, " ")
     assert refused.value.code == "text_empty"
+    with pytest.raises(LocalError, match="text_empty"):
+        demonstrate(with_weights, tmp_path, "unspeakable")
+    assert with_weights.avatar_versions("sample-talker") == versions, "it is refused before anything is trained"
 
 
 def test_the_demo_without_weights_says_what_brings_them(shared_up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,18 +130,13 @@ def test_the_demo_without_weights_says_what_brings_them(shared_up: Up, tmp_path:
 
 
 def test_a_platform_that_looks_elsewhere_for_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bodies = []
-
     class Refusing(Client):
         def post(self, path: str, body: demo.Json) -> demo.Json:
-            bodies.append(body)
-            if "text" in body:
-                raise ApiError("kokoro not in /there [weights_missing]", "weights_missing")
-            return {"id": "1"}
+            raise ApiError("kokoro not in /there [weights_missing]", "weights_missing")
 
+    monkeypatch.setenv("GENEFACE_WEIGHTS_DIR", str(pretend(tmp_path, "kokoro", "g2p-en")))
     console = Console(file=io.StringIO(), width=400)
-    assert demo._rendering(Refusing("http://127.0.0.1:1"), console, "ann", "2", "Hello.") == {"id": "1"}
-    assert bodies[-1] == {"avatar": "ann", "audio": {"asset": "2"}}
+    assert demo._read_out(Refusing("http://127.0.0.1:1"), console, "Hello.") is None
     assert "kokoro not in /there" in console.file.getvalue()
 
 

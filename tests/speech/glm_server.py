@@ -42,12 +42,14 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
 
 
 class GlmServer(ThreadingHTTPServer):
-    """Serves on a port of its own of 127.0.0.1; `asked` holds the requests' bodies, `headers` their headers."""
+    """Serves on a port of its own; `asked` holds the requests' bodies, `headers` their headers."""
 
     daemon_threads = True
 
-    def __init__(self, mode: str = "good", answer: str | None = None, port: int = 0, pace: float = 0.0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(
+        self, mode: str = "good", answer: str | None = None, port: int = 0, pace: float = 0.0, host: str = "127.0.0.1"
+    ) -> None:
+        super().__init__((host, port), _Handler)
         self.mode, self.answer, self.pace = mode, answer, pace
         self.asked: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -215,12 +217,13 @@ def _chunk(finish: str | None = None, **delta: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8125)
     parser.add_argument("--mode", choices=MODES, default="good")
     parser.add_argument("--answer")
     parser.add_argument("--pace", type=float, default=0.03, help="seconds between two pieces")
     chosen = parser.parse_args()
-    with GlmServer(chosen.mode, chosen.answer, chosen.port, chosen.pace) as server:
+    with GlmServer(chosen.mode, chosen.answer, chosen.port, chosen.pace, chosen.host) as server:
         sys.stdout.write(f"ZHIPU_BASE_URL={server.base_url} ZHIPU_API_KEY={KEY}\n")
         sys.stdout.flush()
         server.serve_forever()

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 from steps import program
+from steps.errors import InputError
 
 
 def synthesize(arguments, reporter):
     text = arguments.text_file.read_text()
+    if text == "unspeakable":
+        raise InputError("text_empty", "the text is empty")
     arguments.out.write_text(f"sound of {text}")
     said = {
         "text": text,
