@@ -141,6 +141,7 @@ class VoicePage(BaseModel):
     """By name."""
 
     items: list[VoiceAnswer]
+    built_in: list[str] = Field(description="Voices of the engine's own, where they are known: a…, b… speak English, z… Chinese")
     cursor: str | None
 
 

@@ -1,13 +1,13 @@
 """What media references stand for: objects with size and sha256, in the form that a spec lists its inputs in."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from api.bodies import AssetReference, Reference
+from api.bodies import NAME, AssetReference, Reference
 from api.errors import (
     AssetChangedError,
     OutputNotFoundError,
@@ -23,8 +23,9 @@ from store.objects import Objects
 
 SOUND_ONLY = ("wav", "mp3", "flac")
 MODEL = "model/"
-BUILT_IN = re.compile(r"[a-z][fm]_[a-z]+")
-"""Names of built-in voices: language, gender, name. No voice of a person's can be called so."""
+_PERSONS = re.compile(NAME)
+_ENGINES = re.compile(r"[^\W\d_][\w .'-]*")
+"""What an engine that is not asked here may call a voice: `Ana Florence`, `af_heart`."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,17 @@ def model(session: Session, owner: str, avatar: str, number: int | None) -> tupl
     return found, [Source(item, mark) for item in items]
 
 
-def voice(session: Session, owner: str, name: str | None) -> Source | None:
-    """The recording to be spoken with; None: a built-in voice is meant. Raises VoiceUnknownError, VoiceNotReadyError."""
-    if name is None or BUILT_IN.fullmatch(name):
+def voice(session: Session, owner: str, name: str | None, built_in: Collection[str]) -> Source | None:
+    """The recording to be spoken with; None: a voice of the engine's is meant: one of `built_in`, or where those are not known,
+    what cannot be a person's. Raises VoiceUnknownError, VoiceNotReadyError.
+    """
+    if name is None or name in built_in or not (built_in or _PERSONS.fullmatch(name) or not _ENGINES.fullmatch(name)):
         return None
     try:
         found = voices.get(session, owner, name, keep=True)
     except VoiceNotFoundError as error:
         raise VoiceUnknownError(
-            f"there is no voice {name!r}: neither a built-in one (such as af_heart) nor one of yours"
+            f"there is no voice {name!r}: neither a built-in one (`GET /v1/voices` lists them) nor one of yours"
         ) from error
     if found.reference is None:
         raise VoiceNotReadyError(f"voice {name!r} is {found.state}: see its enrolment, request {found.request.id}")

@@ -24,6 +24,28 @@ WEIGHTS = {
 """Names of weights.toml and their files, by what needs them."""
 
 
+_KOKORO = {
+    "af": "alloy aoede bella heart jessica kore nicole nova river sarah sky",
+    "am": "adam echo eric fenrir liam michael onyx puck santa",
+    "bf": "alice emma isabella lily",
+    "bm": "daniel fable george lewis",
+    "ef": "dora",
+    "em": "alex santa",
+    "ff": "siwis",
+    "hf": "alpha beta",
+    "hm": "omega psi",
+    "if": "sara",
+    "im": "nicola",
+    "jf": "alpha gongitsune nezumi tebukuro",
+    "jm": "kumo",
+    "pf": "dora",
+    "pm": "alex santa",
+    "zf": "xiaobei xiaoni xiaoxiao xiaoyi",
+    "zm": "yunjian yunxi yunxia yunyang",
+}
+KOKORO = [f"{kind}_{name}" for kind, names in _KOKORO.items() for name in names.split()]
+"""Its voices. First letter: a and b speak English, z Chinese, the others more; second letter: gender."""
+
 _FIRST_IDEOGRAPH = "\u2e80"
 
 
@@ -47,6 +69,11 @@ def check(
     if lacking := _lacking(settings.weights_dir, [use for use, wanted in uses.items() if wanted]):
         names = " ".join(lacking)
         raise WeightsMissingError(f"{names} not in {settings.weights_dir}: `make weights {names}` brings what is missing")
+
+
+def built_in(settings: Settings) -> list[str]:
+    """Names of the voices that the engine has by itself; none: they are not known here."""
+    return KOKORO if settings.tts_engine == "kokoro" else []
 
 
 def gpu(settings: Settings, asked: str | None) -> str | None:

@@ -216,7 +216,7 @@ def _audio(session: Session, here: Platform, audio: Reference | None) -> list[re
 
 
 def _voice(session: Session, here: Platform, name: str | None) -> list[references.Source]:
-    found = references.voice(session, here.owner, name)
+    found = references.voice(session, here.owner, name, speech.built_in(here.settings))
     return [] if found is None else [found]
 
 

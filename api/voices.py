@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api import answers, errors, paging
+from api import answers, errors, paging, speech
 from api.avatars import NamePath
 from api.platform import Here
 from api.problems import documented
@@ -14,13 +14,17 @@ router = APIRouter(tags=["voices"])
 
 @router.get("/v1/voices", summary="List voices", responses=documented(errors.CursorInvalidError))
 def listed(here: Here, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> answers.VoicePage:
-    """By name: those that were enrolled, ready or not. Built-in ones are listed by `python -m speech voices`."""
+    """By name: those that were enrolled, ready or not; and the names of those that are built in."""
     after = paging.after_name(cursor)
     with here.database.look() as session:
         found = voices.listed(session, here.owner, limit + 1, after)
     page = found[:limit]
     items = [answers.of_voice(one, here.objects) for one in page]
-    return answers.VoicePage(items=items, cursor=paging.cursor(page[-1].voice.name if len(found) > limit else None))
+    return answers.VoicePage(
+        items=items,
+        built_in=speech.built_in(here.settings),
+        cursor=paging.cursor(page[-1].voice.name if len(found) > limit else None),
+    )
 
 
 @router.get("/v1/voices/{name}", summary="See a voice", responses=documented(refused.VoiceNotFoundError, errors.NameInvalidError))

@@ -44,6 +44,24 @@ def test_a_voice_from_its_recording_to_a_video(platform: Any, running: Any, clie
     assert httpx.get(link).content == b"data"
 
 
+@pytest.mark.parametrize(
+    ("engine", "known", "unknown"),
+    [
+        ("http", ("Ana Florence", "zm_nobody"), ("nobody", "-x", "../etc", "a;b")),
+        ("kokoro", ("af_heart", "zm_yunxi"), ("nobody", "zm_nobody", "Ana Florence")),
+    ],
+)
+def test_voices_of_the_engines_own(
+    running: Any, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, engine: str, known: list[str], unknown: list[str]
+) -> None:
+    """Only Kokoro's are known before the Job runs."""
+    monkeypatch.setattr(running.settings, "tts_engine", engine)
+    for name in (*known, *unknown):
+        answer = client.post("/v1/syntheses", json={"text": "Hello", "voice": name})
+        assert answer.status_code == 202 if name in known else refusal(answer) == (422, "voice_unknown"), name
+    assert ("zm_yunxi" in client.get("/v1/voices").json()["built_in"]) == (engine == "kokoro")
+
+
 def test_deleting_a_voice_deletes_the_recording(platform: Any, running: Any, client: httpx.Client) -> None:
     request = enrolled(platform, "gil")
     spoken = platform.post("/v1/syntheses", {"text": "Hello", "voice": "gil"})
