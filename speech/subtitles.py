@@ -21,6 +21,7 @@ SILENCE = 0.7
 """Seconds between two words over which no cue stands."""
 LINGER = 0.3
 """Seconds that a cue stays after its last word, where there is room."""
+_MARKS = ".,!?;:"
 _SENTENCE = re.compile(r"[.!?。！？…][\"'”’」』）)]*$")
 _CLAUSE = re.compile(r"[,;:，；：、—][\"'”’」』）)]*$")
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]")
@@ -86,10 +87,10 @@ def cues(words: Iterable[Word]) -> list[Cue]:
 
 
 def joined(texts: Iterable[str]) -> str:
-    """Pieces of text as one: a space between two unless one of them is Chinese at that side."""
+    """Pieces of text as one: a space between two, unless one is Chinese at that side and no mark of ours ends the first."""
     whole = ""
     for text in texts:
-        apart = whole and text and not _WIDE.match(whole[-1]) and not _WIDE.match(text[0])
+        apart = whole and text and not _WIDE.match(whole[-1]) and (whole[-1] in _MARKS or not _WIDE.match(text[0]))
         whole += f"{' ' if apart else ''}{text}"
     return whole
 

@@ -43,6 +43,10 @@ def test_cues_fit_follow_each_other_and_lose_nothing(words: list[Word], lines: i
     assert found[0].start == words[0].start and found[-1].end >= words[-1].end
 
 
+def test_languages_that_meet() -> None:
+    assert joined(["Good", "morning.", "早", "上", "好。", "It", "is", "Python", "吗？"]) == "Good morning. 早上好。It is Python吗？"
+
+
 def test_cuts_are_at_sentences_and_punctuation() -> None:
     ends = [cue.lines[-1][-1] for cue in cues(spoken(ENGLISH.split()))]
     assert ends[-1] == "!" and ends.count(".") == 2
