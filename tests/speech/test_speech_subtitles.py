@@ -44,7 +44,8 @@ def test_cues_fit_follow_each_other_and_lose_nothing(words: list[Word], lines: i
 
 
 def test_languages_that_meet() -> None:
-    assert joined(["Good", "morning.", "早", "上", "好。", "It", "is", "Python", "吗？"]) == "Good morning. 早上好。It is Python吗？"
+    words = ["Good", "morning.", "早", "上", "好。", "It", "is", "Python", "吗？"]
+    assert joined(words) == "Good morning. 早上好。It is Python吗？"
 
 
 def test_cuts_are_at_sentences_and_punctuation() -> None:
