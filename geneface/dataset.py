@@ -18,6 +18,8 @@ from steps.errors import InputError
 
 FRAMES, SOUND, LANDMARKS, ACCOUNT = "frames.mp4", "audio.wav", "landmarks.npz", "dataset.json"
 LAYERS, PLATE = "layers.mp4", "plate.png"
+LAYERS_SIDE = 256
+"""Pixels of the layers' sides."""
 REPORT = "report.json"
 FILES = (FRAMES, SOUND, LANDMARKS, LAYERS, PLATE, ACCOUNT)
 HELD_OUT = 11

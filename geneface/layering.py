@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from geneface.dataset import LAYERS_SIDE
 from geneface.face import layers
 from geneface.face.geometry import Array
-from geneface.face.layers import SIDE, Picture
+from geneface.face.layers import Picture
 from media import video
 from media.frames import Frame
 from media.person import Segmenter
@@ -51,20 +52,20 @@ def write_layers(frames: Path, points: Array, samples: dict[int, Frame], target:
         write_png(plate, layers.plate(list(samples.values()), [matte for _, matte, _ in known]))
         colours = layers.palette([p for p, _, _ in known], [m for _, m, _ in known], [f for _, _, f in known])
         steady = layers.Steady()
-        with video.pack(target, SIDE, SIDE) as writer:
+        with video.pack(target, LAYERS_SIDE, LAYERS_SIDE) as writer:
             for number, frame in enumerate(reporter.track(video.frames(frames), "layers", len(points))):
                 check_stop()
                 small, matte, head = _seen(segment, frame, points[number])
                 writer.write(steady.add(layers.split(small, matte, head, colours)))
 
 
-def _known(segment: Segmenter, samples: dict[int, Frame], points: Array) -> list[tuple[Picture, Array, layers.Frame]]:
+def _known(segment: Segmenter, samples: dict[int, Frame], points: Array) -> list[tuple[Picture, Array, layers.HeadFrame]]:
     return [_seen(segment, frame, points[number]) for number, frame in samples.items()]
 
 
-def _seen(segment: Segmenter, frame: Frame, points: Array) -> tuple[Picture, Array, layers.Frame]:
+def _seen(segment: Segmenter, frame: Frame, points: Array) -> tuple[Picture, Array, layers.HeadFrame]:
     """A frame at the layers' size with its matte and its head."""
-    small = np.asarray(cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
-    share = SIDE / frame.shape[0]
-    head = layers.head_frame((points[:, :2] + 0.5) * share - 0.5)
+    small = np.asarray(cv2.resize(frame, (LAYERS_SIDE, LAYERS_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    share = LAYERS_SIDE / frame.shape[0]
+    head = layers.head_frame((points[:, :2] + 0.5) * share - 0.5, LAYERS_SIDE)
     return small, layers.person_matte(segment(small), head), head

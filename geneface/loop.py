@@ -66,7 +66,7 @@ class Trained(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class Checkpointing:
     """Where checkpoints go, and what each holds besides the network being trained: `state` and the finished stages' `groups`."""
 
     folder: Path
@@ -76,37 +76,39 @@ class Place:
     """Folder for pictures of what the network does."""
 
 
-def train(trained: Trained, place: Place, reporter: Reporter, seed: int, resumed: Checkpoint | None = None) -> dict[str, Any]:
+def train(
+    trained: Trained, target: Checkpointing, reporter: Reporter, seed: int, resumed: Checkpoint | None = None
+) -> dict[str, Any]:
     """Runs all steps, from `resumed` when it is a checkpoint of this stage, and leaves the best weights in the model. Returns
     what a report says about it.
 
     Every step draws from generators seeded by (seed, stage, step): a resumed training is the same training.
     Raises StoppedError after SIGTERM (checkpoint written), TryAgainError `training_diverged`, InputError `out_of_memory`.
     """
-    course = _Course(trained, place, reporter, seed)
-    start = course.restore(resumed)
+    run = _Run(trained, target, reporter, seed)
+    start = run.restore(resumed)
     trained.model.train()
     saved = began = time.monotonic()
     step = start
     while step < trained.steps:
         if stop_requested():
-            course.save(step)
+            run.save(step)
             raise StoppedError
-        step = course.advance(step)
-        course.validate(step)
-        shown = {"loss": float(np.mean(course.losses))} if course.losses else {}  # JSON knows no NaN
+        step = run.advance(step)
+        run.validate(step)
+        shown = {"loss": float(np.mean(run.losses))} if run.losses else {}  # JSON knows no NaN
         reporter.progress(f"train {trained.name}", step, trained.steps, **shown)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            course.save(step)
+            run.save(step)
             saved = time.monotonic()
-    course.keep_best()
+    run.keep_best()
     trained.model.eval()
     seconds = time.monotonic() - began
-    losses = course.losses
+    losses = run.losses
     return {
         "steps": trained.steps, "resumed_at": start, "loss": round(float(np.mean(losses)), 5) if losses else None,
         "seconds": round(seconds, 1), "steps_per_second": round((trained.steps - start) / max(seconds, 1e-6), 2),
-        "parameters": sum(p.numel() for p in trained.model.parameters()), **course.notes,
+        "parameters": sum(p.numel() for p in trained.model.parameters()), **run.notes,
     }  # fmt: skip
 
 
@@ -126,11 +128,11 @@ def rng_of(seed: int, stage: str, step: int) -> np.random.Generator:
     return rng
 
 
-class _Course:
+class _Run:
     """One training under way: what it has seen, what it can go back to, what it tells afterwards."""
 
-    def __init__(self, trained: Trained, place: Place, reporter: Reporter, seed: int) -> None:
-        self.trained, self.place, self.reporter, self.seed = trained, place, reporter, seed
+    def __init__(self, trained: Trained, target: Checkpointing, reporter: Reporter, seed: int) -> None:
+        self.trained, self.target, self.reporter, self.seed = trained, target, reporter, seed
         self.losses: deque[float] = deque(maxlen=50)
         self.skipped = 0
         self.notes: dict[str, Any] = {"updates_skipped": 0, "rescues": 0, "batch": trained.batch, "validation": []}
@@ -158,15 +160,15 @@ class _Course:
     def save(self, step: int) -> None:
         """Writes a checkpoint and says so."""
         groups = {
-            **self.place.groups, self.trained.name: self.trained.model.state_dict(),
+            **self.target.groups, self.trained.name: self.trained.model.state_dict(),
             "optimizer": checkpoints.optimizer_tensors(self.trained.optimizer),
         }  # fmt: skip
-        state = {**self.place.state, "course": self.notes, "losses": list(self.losses), "skipped": self.skipped}
+        state = {**self.target.state, "course": self.notes, "losses": list(self.losses), "skipped": self.skipped}
         if self.best:
             groups["best"] = self.best
         if self.skipped and self.good:  # the weights of now may be the ones that do not work
             state["good_step"], groups["good"], groups["good_optimizer"] = self.good
-        written = checkpoints.save(self.place.folder, Checkpoint(self.trained.name, step, state, groups))
+        written = checkpoints.save(self.target.folder, Checkpoint(self.trained.name, step, state, groups))
         self.reporter.checkpoint(str(written))
 
     def advance(self, step: int) -> int:
@@ -193,11 +195,11 @@ class _Course:
         self.trained.model.eval()
         with torch.inference_mode():
             score = self.trained.validate()
-            picture = self.trained.sample() if self.place.samples else None
+            picture = self.trained.sample() if self.target.samples else None
         self.trained.model.train()
-        if picture is not None and self.place.samples:
-            self.place.samples.mkdir(parents=True, exist_ok=True)
-            path = self.place.samples / f"{self.trained.name}-{step:07d}.png"
+        if picture is not None and self.target.samples:
+            self.target.samples.mkdir(parents=True, exist_ok=True)
+            path = self.target.samples / f"{self.trained.name}-{step:07d}.png"
             write_png(path, picture)
             self.reporter.sample(str(path))
         if score is None or not math.isfinite(score):
@@ -225,7 +227,7 @@ class _Course:
         checkpoints.restore_optimizer(self.trained.optimizer, moments)
         self.reporter.message(f"{name}: not finite at step {step}; back to step {back}, learning more slowly", level="warning")
         self.save(back)
-        checkpoints.forget(self.place.folder, name, beyond=back)
+        checkpoints.forget(self.target.folder, name, beyond=back)
         return back
 
     def _now(self, step: int) -> tuple[int, Tensors, Tensors]:

@@ -17,6 +17,7 @@ from geneface.dataset import (
     HELD_OUT,
     LANDMARKS,
     LAYERS,
+    LAYERS_SIDE,
     PLATE,
     REPORT,
     SOUND,
@@ -28,7 +29,6 @@ from geneface.errors import audio_out_of_sync, frame_rate_too_low, video_too_sho
 from geneface.face import quality
 from geneface.face.framing import SIDE
 from geneface.face.geometry import Array, from_the_front
-from geneface.face.layers import SIDE as LAYERS_SIDE
 from geneface.judging import LEAST_SECONDS, Kept
 from geneface.layering import Samples, write_layers
 from geneface.sound import offset

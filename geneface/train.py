@@ -162,8 +162,8 @@ class _Training:
 
     def _trained(self, trainer: MotionTrainer | Trained, groups: dict[str, Tensors]) -> dict[str, Any]:
         state = {"plan": self.plan, "reports": self.reports}
-        place = loop.Place(self.out / CHECKPOINTS, state, groups, self.out / WORK / SAMPLES)
-        report = loop.train(trainer, place, self.reporter, self.options.seed, self.resumed)
+        target = loop.Checkpointing(self.out / CHECKPOINTS, state, groups, self.out / WORK / SAMPLES)
+        report = loop.train(trainer, target, self.reporter, self.options.seed, self.resumed)
         return {**report, **trainer.conclude()}
 
 

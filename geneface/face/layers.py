@@ -18,8 +18,6 @@ from geneface.face.geometry import Array
 Picture = NDArray[np.uint8]
 
 PARTS = ("head", "neck", "torso")
-SIDE = 256
-"""Pixels of the layers' sides."""
 OVAL = np.array([
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136,
     172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
@@ -48,7 +46,7 @@ class Palette:
 
 
 @dataclass(frozen=True)
-class Frame:
+class HeadFrame:
     """A picture's pixels in the head's own frame: `across` and `down` [S, S] in face widths, from the middle of the jaw's
     corners; `chin` how far down the chin is; `face` [S, S] 0–1 inside the face's outline."""
 
@@ -58,8 +56,8 @@ class Frame:
     face: Array
 
 
-def head_frame(points: Array, side: int = SIDE) -> Frame:
-    """Lays the head's frame over a picture with landmarks [478, 2 or 3]."""
+def head_frame(points: Array, side: int) -> HeadFrame:
+    """Lays the head's frame over a picture of `side` pixels with landmarks [478, 2 or 3]."""
     flat = points[:, :2].astype(np.float32)
     axis = flat[SIDES[1]] - flat[SIDES[0]]
     width = max(float(np.hypot(*axis)), 1.0)
@@ -70,7 +68,7 @@ def head_frame(points: Array, side: int = SIDE) -> Frame:
     chin = flat[CHIN] - origin
     face = np.zeros((side, side), np.uint8)
     cv2.fillPoly(face, [np.round(flat[OVAL] * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
-    return Frame(
+    return HeadFrame(
         dx * unit[0] + dy * unit[1],
         dy * unit[0] - dx * unit[1],
         float(chin[1] * unit[0] - chin[0] * unit[1]) / width,
@@ -78,7 +76,7 @@ def head_frame(points: Array, side: int = SIDE) -> Frame:
     )
 
 
-def person_matte(raw: Array, frame: Frame) -> Array:
+def person_matte(raw: Array, frame: HeadFrame) -> Array:
     """The segmentation's answer [S, S] 0–1 without what is not connected to the face, and with the whole face."""
     solid = np.maximum(raw, frame.face)
     _, labels = cv2.connectedComponents((solid > 0.3).astype(np.uint8), connectivity=4)
@@ -87,7 +85,7 @@ def person_matte(raw: Array, frame: Frame) -> Array:
     return np.asarray(solid * near, np.float32)
 
 
-def palette(pictures: list[Picture], mattes: list[Array], frames: list[Frame]) -> Palette:
+def palette(pictures: list[Picture], mattes: list[Array], frames: list[HeadFrame]) -> Palette:
     """Colours of the sure pixels: above the brows, on the cheeks and right under the chin, low in the picture."""
     counts = np.zeros((3, _BINS**3), np.float64)
     for picture, matte, frame in zip(pictures, mattes, frames, strict=True):
@@ -106,7 +104,7 @@ def palette(pictures: list[Picture], mattes: list[Array], frames: list[Frame]) -
     return Palette(*(_likelihood(part, floor) for part, floor in zip(counts, _FLOORS, strict=True)))
 
 
-def split(picture: Picture, matte: Array, frame: Frame, colours: Palette) -> Array:
+def split(picture: Picture, matte: Array, frame: HeadFrame, colours: Palette) -> Array:
     """Shares [S, S, 3] of head, neck and torso in every pixel; their sum is the matte."""
     bins = colour_bins(picture)
     side, down, chin = np.abs(frame.across), frame.down, frame.chin

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from geneface.dataset import LAYERS_SIDE
 from geneface.face.geometry import Array, Pose
 from geneface.face.region import Placement, extract
 from geneface.renderers import Layer, Material
 from geneface.renderers.compose import foreground
 from geneface.renderers.regions import unpack
 
-LAYERS_SIDE = 256
 EYES_SCALE = 3.0
 """Of the eyes' opening over the usual one, less 1, beside normalised motion."""
 SHUT_TIMES = 6.0

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from geneface import dataset
+from geneface.dataset import LAYERS_SIDE
 from media import audio, video
 from media.mesh import MESH_TO_68
 from media.mouth import BONY
 from media.png import write_png
 
-SIDE, LAYERS_SIDE = 128, 256
+SIDE = 128
 FACE = 0.22
 """Pixels for each face unit."""
 

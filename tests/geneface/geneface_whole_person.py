@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from geneface_person import LAYERS_SIDE, SIDE, landmarks, signal, write_dataset
+from geneface_person import SIDE, landmarks, signal, write_dataset
 
 from geneface import dataset
+from geneface.dataset import LAYERS_SIDE
 from media import video
 from media.mesh import MESH_TO_68
 from media.png import write_png

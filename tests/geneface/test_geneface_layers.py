@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from geneface import preprocess
-from geneface.dataset import Dataset
+from geneface.dataset import LAYERS_SIDE, Dataset
 from geneface.face import layers
 from media import video
 from samples.talker import light, paint
@@ -26,12 +26,12 @@ def centre(share):
 
 def test_layers_are_coherent(talker):
     shown = np.stack(list(video.frames(talker.layers))).astype(int)
-    assert shown.shape == (len(talker), layers.SIDE, layers.SIDE, 3)
+    assert shown.shape == (len(talker), LAYERS_SIDE, LAYERS_SIDE, 3)
     assert np.percentile(shown.sum(-1), 99.9) <= 255 + 8  # the coder's
     assert shown[:, :8].max() < 30, "nobody is above her hair"
     rows = [centre(shown[..., part]) for part in range(3)]
     assert (rows[0] < rows[1]).all() and (rows[1] < rows[2]).all()
-    points = talker.points[..., :2] * (layers.SIDE / talker.size)
+    points = talker.points[..., :2] * (LAYERS_SIDE / talker.size)
     column, row = np.rint(points).astype(int).transpose(2, 0, 1)
     head = shown[np.arange(len(shown))[:, None], row, column, 0]
     assert (head > 128).mean() > 0.97

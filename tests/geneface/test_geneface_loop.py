@@ -51,8 +51,8 @@ class Toy:
         return {}
 
 
-def place(folder):
-    return loop.Place(folder, {"plan": 1}, {"before": {"x": torch.ones(2)}})
+def target(folder):
+    return loop.Checkpointing(folder, {"plan": 1}, {"before": {"x": torch.ones(2)}})
 
 
 def weights(toy):
@@ -61,32 +61,32 @@ def weights(toy):
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
     whole = Toy()
-    alone = loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    alone = loop.train(whole, target(tmp_path / "a"), Reporter(), 5)
     killed = Toy()
     killed.stop_at = 17
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(killed, place(tmp_path / "b"), Reporter(), 5)
+        loop.train(killed, target(tmp_path / "b"), Reporter(), 5)
     found = checkpoints.newest(tmp_path / "b", ("toy",))
     assert found.step == 16 and set(found.groups) == {"before", "toy", "optimizer"}
     going_on = Toy()
     torch.manual_seed(99)
-    report = loop.train(going_on, place(tmp_path / "b"), Reporter(), 5, found)
+    report = loop.train(going_on, target(tmp_path / "b"), Reporter(), 5, found)
     assert report["resumed_at"] == 16 and going_on.seen == 14 and report["loss"] == alone["loss"]
     assert torch.equal(weights(going_on), weights(whole))
 
 
 def test_another_seed_is_another_training(tmp_path):
     first, second = Toy(), Toy()
-    loop.train(first, place(tmp_path), Reporter(), 1)
-    loop.train(second, place(tmp_path), Reporter(), 2)
+    loop.train(first, target(tmp_path), Reporter(), 1)
+    loop.train(second, target(tmp_path), Reporter(), 2)
     assert not torch.equal(weights(first), weights(second))
 
 
 def test_a_loss_that_is_no_number_changes_nothing(tmp_path):
     toy = Toy()
     toy.bad = {3, 4}
-    report = loop.train(toy, place(tmp_path), Reporter(), 0)
+    report = loop.train(toy, target(tmp_path), Reporter(), 0)
     assert report["updates_skipped"] == 2 and torch.isfinite(weights(toy)).all()
 
 
@@ -94,7 +94,7 @@ def test_a_training_of_nothing_but_nan_gives_up(tmp_path):
     toy, lines = Toy(), io.StringIO()
     toy.bad = frozenset(range(1000))
     with pytest.raises(TryAgainError) as raised:
-        loop.train(toy, place(tmp_path), Reporter(lines), 0)
+        loop.train(toy, target(tmp_path), Reporter(lines), 0)
     assert raised.value.code == "training_diverged"
     assert lines.getvalue() and "NaN" not in lines.getvalue()
 
@@ -104,7 +104,7 @@ def test_a_training_that_runs_off_goes_back_and_on_more_slowly(tmp_path, monkeyp
     toy.bad = frozenset(range(18, 18 + loop.MAX_SKIPPED))
     toy.steps = 60
     monkeypatch.setattr(loop, "GOOD_EVERY", 10)
-    report = loop.train(toy, place(tmp_path), Reporter(lines), 0)
+    report = loop.train(toy, target(tmp_path), Reporter(lines), 0)
     assert report["rescues"] == 1 and report["updates_skipped"] == loop.MAX_SKIPPED
     assert "back to step 10" in lines.getvalue()  # at 20 and 30 it had run off already
     assert torch.isfinite(weights(toy)).all()
@@ -116,15 +116,15 @@ def test_a_training_killed_while_it_runs_off_goes_back_as_if_it_had_not_been(tmp
     whole, killed, going_on = Toy(), Toy(), Toy()
     whole.steps = killed.steps = going_on.steps = 60
     whole.bad = killed.bad = frozenset(range(15, 15 + loop.MAX_SKIPPED))
-    report = loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    report = loop.train(whole, target(tmp_path / "a"), Reporter(), 5)
     killed.stop_at = 25
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(killed, place(tmp_path / "b"), Reporter(), 5)
+        loop.train(killed, target(tmp_path / "b"), Reporter(), 5)
     found, lines = checkpoints.newest(tmp_path / "b", ("toy",)), io.StringIO()
     assert found.step == 24
     going_on.bad = frozenset(range(1, 11))
-    again = loop.train(going_on, place(tmp_path / "b"), Reporter(lines), 5, found)
+    again = loop.train(going_on, target(tmp_path / "b"), Reporter(lines), 5, found)
     assert "back to step 10" in lines.getvalue() and torch.equal(weights(going_on), weights(whole))
     assert {key: report[key] for key in ("rescues", "updates_skipped", "loss")} == {
         "rescues": 1, "updates_skipped": loop.MAX_SKIPPED, "loss": again["loss"],
@@ -137,9 +137,9 @@ def test_a_training_gone_on_with_has_a_way_back(tmp_path, monkeypatch, at):
     killed.stop_at = at + 1
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(killed, place(tmp_path), Reporter(), 5)
+        loop.train(killed, target(tmp_path), Reporter(), 5)
     going_on.steps, going_on.bad = 60, frozenset(range(3, 3 + loop.MAX_SKIPPED))
-    report = loop.train(going_on, place(tmp_path), Reporter(lines), 5, checkpoints.newest(tmp_path, ("toy",)))
+    report = loop.train(going_on, target(tmp_path), Reporter(lines), 5, checkpoints.newest(tmp_path, ("toy",)))
     assert report["rescues"] == 1 and f"back to step {at}," in lines.getvalue()
 
 
@@ -149,7 +149,7 @@ def test_after_a_way_back_no_later_checkpoint_is_gone_on_from(tmp_path, monkeypa
     toy = Toy()
     toy.steps, toy.bad, toy.stop_at = 60, frozenset(range(15, 15 + loop.MAX_SKIPPED)), 15 + loop.MAX_SKIPPED
     with pytest.raises(KeyboardInterrupt):
-        loop.train(toy, place(tmp_path), Reporter(), 0)
+        loop.train(toy, target(tmp_path), Reporter(), 0)
     found = checkpoints.newest(tmp_path, ("toy",))
     assert found.step == 10 and found.state["course"]["rescues"] == 1
 
@@ -160,35 +160,35 @@ def test_a_training_stopped_at_its_first_step_goes_on(tmp_path, monkeypatch):
     toy.bad = frozenset({1})
     monkeypatch.setattr(loop, "stop_requested", lambda: toy.seen == 1)
     with pytest.raises(StoppedError):
-        loop.train(toy, place(tmp_path), Reporter(), 0)
+        loop.train(toy, target(tmp_path), Reporter(), 0)
     monkeypatch.undo()
-    report = loop.train(going_on, place(tmp_path), Reporter(), 0, checkpoints.newest(tmp_path, ("toy",)))
+    report = loop.train(going_on, target(tmp_path), Reporter(), 0, checkpoints.newest(tmp_path, ("toy",)))
     assert report["updates_skipped"] == 1 and report["resumed_at"] == 1
 
 
 def test_the_best_weights_are_kept_also_over_a_restart(tmp_path, monkeypatch):
     whole = Toy()
     whole.scores = iter([0.9, 0.5, 0.4, 0.7, 0.8, 0.6])
-    report = loop.train(whole, place(tmp_path / "a"), Reporter(), 5)
+    report = loop.train(whole, target(tmp_path / "a"), Reporter(), 5)
     assert [step for step, _ in report["validation"]] == [18, 20, 23, 25, 28, 30]
     assert report["best_step"] == report["validation"][2][0]
     last = Toy()
-    loop.train(last, place(tmp_path / "b"), Reporter(), 5)
+    loop.train(last, target(tmp_path / "b"), Reporter(), 5)
     assert not torch.equal(weights(whole), weights(last))
     killed = Toy()
     killed.scores, killed.stop_at = iter([0.9, 0.5, 0.4]), 27
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(killed, place(tmp_path / "c"), Reporter(), 5)
+        loop.train(killed, target(tmp_path / "c"), Reporter(), 5)
     going_on = Toy()
     going_on.scores = iter([0.7, 0.8, 0.6])
-    again = loop.train(going_on, place(tmp_path / "c"), Reporter(), 5, checkpoints.newest(tmp_path / "c", ("toy",)))
+    again = loop.train(going_on, target(tmp_path / "c"), Reporter(), 5, checkpoints.newest(tmp_path / "c", ("toy",)))
     assert torch.equal(weights(going_on), weights(whole)) and again["best_step"] == report["best_step"]
 
 
 def test_pictures_show_how_far_a_training_is(tmp_path):
     lines, folder = io.StringIO(), tmp_path / "samples"
-    loop.train(Toy(), loop.Place(tmp_path, {}, {}, folder), Reporter(lines), 5)
+    loop.train(Toy(), loop.Checkpointing(tmp_path, {}, {}, folder), Reporter(lines), 5)
     names = sorted(path.name for path in folder.iterdir())
     assert names == [f"toy-{step:07d}.png" for step in (18, 20, 23, 25, 28, 30)]
     assert pictures.read(folder / names[0], 6, 4)[0, 0].tolist() == [18, 18, 18]
@@ -198,12 +198,12 @@ def test_pictures_show_how_far_a_training_is(tmp_path):
 def test_memory_that_runs_out_is_answered_once(tmp_path):
     toy, lines = Toy(), io.StringIO()
     toy.fits = 8
-    report = loop.train(toy, place(tmp_path), Reporter(lines), 0)
+    report = loop.train(toy, target(tmp_path), Reporter(lines), 0)
     assert report["batch"] == 8 and "batch of 8" in lines.getvalue()
     toy = Toy()
     toy.fits = 4
     with pytest.raises(InputError) as raised:
-        loop.train(toy, place(tmp_path), Reporter(), 0)
+        loop.train(toy, target(tmp_path), Reporter(), 0)
     assert raised.value.code == "out_of_memory"
 
 
@@ -211,7 +211,7 @@ def test_sigterm_leaves_a_checkpoint(tmp_path, monkeypatch):
     toy = Toy()
     monkeypatch.setattr(loop, "stop_requested", lambda: toy.seen == 7)
     with pytest.raises(StoppedError):
-        loop.train(toy, place(tmp_path), Reporter(), 0)
+        loop.train(toy, target(tmp_path), Reporter(), 0)
     assert checkpoints.newest(tmp_path, ("toy",)).step == 7
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from geneface import checkpoints, loop
 from geneface.dataset import SOUND, write_json
-from geneface.loop import Place
+from geneface.loop import Checkpointing
 from geneface.motion.generic.corpus import COMPONENTS, Basis, read
 from geneface.motion.generic.model import Generic, GenericDims
 from geneface.motion.generic.sync import SyncExpert
@@ -78,13 +78,13 @@ def train(
         expert.load_state_dict(resumed.groups[SyncTrainer.name])
     else:
         sync = SyncTrainer(pairs, dims, settings, device)
-        report["sync"] = loop.train(sync, Place(folder, {"plan": plan, "report": report}, {}), reporter, seed, resumed)
+        report["sync"] = loop.train(sync, Checkpointing(folder, {"plan": plan, "report": report}, {}), reporter, seed, resumed)
         report["sync"] |= sync.conclude()
         expert = sync.model.cpu()
     torch.manual_seed(seed + 1)
     trainer = GenericTrainer(pairs, unknown, dims, settings, expert, device)
-    place = Place(folder, {"plan": plan, "report": report}, {SyncTrainer.name: expert.state_dict()})
-    report["generic"] = loop.train(trainer, place, reporter, seed, resumed) | trainer.conclude()
+    target = Checkpointing(folder, {"plan": plan, "report": report}, {SyncTrainer.name: expert.state_dict()})
+    report["generic"] = loop.train(trainer, target, reporter, seed, resumed) | trainer.conclude()
     metadata = {"version": str(VERSION), "dims": json.dumps(asdict(dims)), "plan": json.dumps(plan)}
     with written(out) as partial:
         save_file({key: value.cpu().half().contiguous() for key, value in trainer.model.state_dict().items()}, partial, metadata)

@@ -16,7 +16,7 @@ from geneface.renderers import Layer, Material, Settings, Views
 from geneface.renderers.nerf.camera import Cameras
 from geneface.renderers.nerf.field import NerfDims
 from geneface.renderers.nerf.march import Head
-from geneface.renderers.nerf.shooting import Shooting
+from geneface.renderers.nerf.ray_sampler import RaySampler
 from geneface.renderers.nerf.torso import Torso
 from geneface.renderers.nerf.training import HeadTrainer, NerfSettings, TorsoTrainer
 from geneface.renderers.whole import Footage, pose_vector, whole_layer
@@ -59,10 +59,10 @@ class NerfRenderer:
         """See Renderer."""
         assert isinstance(settings, NerfSettings)  # noqa: S101
         shapes, device = NerfDims.of(dims), material.device
-        shooting = Shooting(Footage.of(material, settings.size), material.views, material.person, shapes, device)
+        sampler = RaySampler(Footage.of(material, settings.size), material.views, material.person, shapes, device)
         if stage == HEAD:
-            return HeadTrainer(shooting, material.person, settings, device)
-        return TorsoTrainer(shooting, _loaded(Head(shapes), done[HEAD], device), settings, device)
+            return HeadTrainer(sampler, material.person, settings, device)
+        return TorsoTrainer(sampler, _loaded(Head(shapes), done[HEAD], device), settings, device)
 
     @classmethod
     def load(cls, dims: Mapping[str, Any], tensors: Mapping[str, Tensors], person: Person, device: torch.device) -> Self:

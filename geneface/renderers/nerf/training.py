@@ -14,7 +14,7 @@ from geneface.renderers import Settings
 from geneface.renderers.losses import picture_loss
 from geneface.renderers.nerf.fused import way
 from geneface.renderers.nerf.march import Drawn, Head
-from geneface.renderers.nerf.shooting import Batch, Shooting, box_of, carved
+from geneface.renderers.nerf.ray_sampler import Batch, RaySampler, box_of, carved
 from geneface.renderers.nerf.torso import Torso
 from geneface.renderers.whole import pose_vector
 
@@ -51,38 +51,38 @@ class HeadTrainer(Trained):
 
     name = "nerf_head"
 
-    def __init__(self, shooting: Shooting, person: Person, settings: NerfSettings, device: torch.device) -> None:
-        self.shooting, self.settings, self.device = shooting, settings, device
+    def __init__(self, sampler: RaySampler, person: Person, settings: NerfSettings, device: torch.device) -> None:
+        self.sampler, self.settings, self.device = sampler, settings, device
         self.steps, self.learning_rate, self.batch = settings.steps[0], settings.learning_rate, settings.rays
-        share = shooting.footage.mean_share()[0]
-        self.probability = shooting.probability(share, floor=0.03, features=0.4)
-        head = Head(shooting.dims)
-        head.box.copy_(box_of(shooting, person))
-        head.field.usual_eyes.copy_(torch.from_numpy(np.median(shooting.views.eyes, 0)))
-        head.occupancy.carve(carved(head, shooting))
+        share = sampler.footage.mean_share()[0]
+        self.probability = sampler.probability(share, floor=0.03, features=0.4)
+        head = Head(sampler.dims)
+        head.box.copy_(box_of(sampler, person))
+        head.field.usual_eyes.copy_(torch.from_numpy(np.median(sampler.views.eyes, 0)))
+        head.occupancy.carve(carved(head, sampler))
         self.model = head.to(device)
         self.optimizer = optimizer_of(self.model, settings.learning_rate)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Of random rays of random frames, later in turn with a patch around the mouth."""
-        model, shooting = self.model, self.shooting
+        model, sampler = self.model, self.sampler
         done = int(model.updates) / max(self.steps, 1)
         patch = done >= PATCHES_FROM and int(model.updates) % 2 == 1
         if int(model.updates) % REFRESH == 0 and done >= REFRESH_FROM:
-            frames = shooting.footage.drawn(rng, 16)
-            model.occupancy.refresh(model.field, model.field.code(*shooting.motion(frames)), LOOKS[self.device.type])
+            frames = sampler.footage.drawn(rng, 16)
+            model.occupancy.refresh(model.field, model.field.code(*sampler.motion(frames)), LOOKS[self.device.type])
         model.updates += 1
         batch = self._patch(rng) if patch else self._spread(rng)
         with autocast(self.device):
-            code = model.field.code(*shooting.motion(batch.chosen))
-            cameras = shooting.cameras_of(batch.chosen)
-            drawn = model.draw(cameras, batch.frame, shooting.pixels(batch.index), code, jitter=True)
+            code = model.field.code(*sampler.motion(batch.chosen))
+            cameras = sampler.cameras_of(batch.chosen)
+            drawn = model.draw(cameras, batch.frame, sampler.pixels(batch.index), code, jitter=True)
         ground = torch.rand(1 if patch else len(batch.frame), 3, device=self.device)
         share = batch.share[:, :1]
         truth = share * batch.colour + (1 - share) * ground
         shown = drawn.colour + (1 - drawn.alpha[:, None]) * ground
         loss = (shown - truth).square().mean() + ENTROPY * entropy(drawn.alpha)
-        loss = loss + AMBIENT * done * outside(drawn, shooting.near_face(batch))
+        loss = loss + AMBIENT * done * outside(drawn, sampler.near_face(batch))
         if patch:
             side = self._patch_side()
             drawn_patch, true_patch = (a.view(1, side, side, 3).permute(0, 3, 1, 2) for a in (shown, truth))
@@ -92,27 +92,27 @@ class HeadTrainer(Trained):
     def conclude(self) -> dict[str, Any]:
         """What a report says about the head."""
         return {
-            "size": self.shooting.dims.size, "frames": len(self.shooting.footage.usable), "gather": way(self.device),
+            "size": self.sampler.dims.size, "frames": len(self.sampler.footage.usable), "gather": way(self.device),
             "occupied": round(float(self.model.occupancy.full.float().mean()), 4),
         }  # fmt: skip
 
     def _spread(self, rng: np.random.Generator) -> Batch:
         count = self.settings.batch
-        chosen = self.shooting.footage.drawn(rng, count)
+        chosen = self.sampler.footage.drawn(rng, count)
         index = rng.choice(len(self.probability), (count, self.batch // count), p=self.probability)
-        return self.shooting.batch(chosen, index)
+        return self.sampler.batch(chosen, index)
 
     def _patch_side(self) -> int:
         return min(int(self.batch**0.5), self.settings.size // 2)
 
     def _patch(self, rng: np.random.Generator) -> Batch:
-        size, side = self.shooting.dims.size, self._patch_side()
-        chosen = self.shooting.footage.drawn(rng, 1)
-        lips = self.shooting.lips[chosen[0]]
+        size, side = self.sampler.dims.size, self._patch_side()
+        chosen = self.sampler.footage.drawn(rng, 1)
+        lips = self.sampler.lips[chosen[0]]
         middle = lips.mean(0) + rng.normal(0, 0.3, 2) * np.ptp(lips, axis=0)
         left, top = np.clip(middle - side / 2, 0, size - side).astype(int)
         rows, columns = np.mgrid[top : top + side, left : left + side]
-        return self.shooting.batch(chosen, (rows * size + columns).reshape(1, -1))
+        return self.sampler.batch(chosen, (rows * size + columns).reshape(1, -1))
 
 
 class TorsoTrainer(Trained):
@@ -120,32 +120,32 @@ class TorsoTrainer(Trained):
 
     name = "nerf_torso"
 
-    def __init__(self, shooting: Shooting, head: Head, settings: NerfSettings, device: torch.device) -> None:
-        self.shooting, self.head, self.settings, self.device = shooting, head, settings, device
+    def __init__(self, sampler: RaySampler, head: Head, settings: NerfSettings, device: torch.device) -> None:
+        self.sampler, self.head, self.settings, self.device = sampler, head, settings, device
         self.steps, self.learning_rate, self.batch = settings.steps[1], settings.learning_rate, settings.rays
-        share = shooting.footage.mean_share()[1:].sum(0)
-        self.probability = shooting.probability(share, floor=0.25)
-        self.poses = torch.from_numpy(pose_vector(shooting.views.pose, shooting.dims.side)).to(device)
-        self.plate = torch.from_numpy(shooting.footage.plate.reshape(3, -1).T.copy()).to(device)
-        self.model = Torso(shooting.dims)
+        share = sampler.footage.mean_share()[1:].sum(0)
+        self.probability = sampler.probability(share, floor=0.25)
+        self.poses = torch.from_numpy(pose_vector(sampler.views.pose, sampler.dims.side)).to(device)
+        self.plate = torch.from_numpy(sampler.footage.plate.reshape(3, -1).T.copy()).to(device)
+        self.model = Torso(sampler.dims)
         self.model.mean_pose.copy_(self.poses.mean(0, keepdim=True))
         self.model = self.model.to(device)
         self.optimizer = optimizer_of(self.model, settings.learning_rate)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Of random rays of random frames, before the plate or before random colours."""
-        shooting, count = self.shooting, self.settings.batch
-        chosen = shooting.footage.drawn(rng, count)
+        sampler, count = self.sampler, self.settings.batch
+        chosen = sampler.footage.drawn(rng, count)
         index = rng.choice(len(self.probability), (count, self.batch // count), p=self.probability)
-        batch = shooting.batch(chosen, index)
+        batch = sampler.batch(chosen, index)
         on_plate = rng.random() < 0.5
-        motion = shooting.motion(chosen)
+        motion = sampler.motion(chosen)
         with autocast(self.device):
-            pixels = shooting.pixels(batch.index)
+            pixels = sampler.pixels(batch.index)
             with torch.no_grad():
                 code = self.head.field.code(*motion)
-            head, covered = self.head.see(shooting.cameras_of(chosen), batch.frame, pixels, code)
-            places = (pixels + 0.5) / shooting.dims.side
+            head, covered = self.head.see(sampler.cameras_of(chosen), batch.frame, pixels, code)
+            places = (pixels + 0.5) / sampler.dims.side
             colour, alpha = self.model(places, batch.frame, self.poses[torch.from_numpy(chosen).to(self.device)])
         ground = self.plate[batch.index] if on_plate else torch.rand(len(pixels), 3, device=self.device)
         person = batch.share.sum(1, keepdim=True)
@@ -157,7 +157,7 @@ class TorsoTrainer(Trained):
 
     def conclude(self) -> dict[str, Any]:
         """What a report says about the torso."""
-        return {"size": self.shooting.dims.size}
+        return {"size": self.sampler.dims.size}
 
 
 def entropy(alpha: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Batch:
     share: Tensor
 
 
-class Shooting:
+class RaySampler:
     """Chooses frames and rays, mostly where the person and above all mouth and eyes are."""
 
     def __init__(self, footage: Footage, views: Views, person: Person, dims: NerfDims, device: torch.device) -> None:
@@ -93,14 +93,14 @@ class Shooting:
         return Cameras(self.cameras.rotation[index], self.cameras.translation[index], self.cameras.scale[index])
 
 
-def box_of(shooting: Shooting, person: Person) -> Tensor:
+def box_of(sampler: RaySampler, person: Person) -> Tensor:
     """[2, 3] low corner and sides, in face units, of the box that holds the head as far as it is ever seen."""
-    footage, pose = shooting.footage, shooting.views.pose
+    footage, pose = sampler.footage, sampler.views.pose
     corners = []
     for i in footage.spaced(CARVE_FRAMES):
         y, x = np.nonzero(footage.layers[i, 0] > 100)
         if len(x):
-            seen = (np.stack([x, y], -1) + 0.5) * (shooting.dims.side / shooting.dims.size) - 0.5
+            seen = (np.stack([x, y], -1) + 0.5) * (sampler.dims.side / sampler.dims.size) - 0.5
             flat = np.concatenate([seen, np.full((len(x), 1), pose.translation[i, 2])], 1)[None]
             head = pose[i : i + 1].remove(flat.astype(np.float32))[0]
             corners.append(np.percentile(head[:, :2], [0.5, 99.5], axis=0))
@@ -113,15 +113,15 @@ def box_of(shooting: Shooting, person: Person) -> Tensor:
     return torch.from_numpy(np.stack([low, high - low]).astype(np.float32))
 
 
-def carved(head: Head, shooting: Shooting) -> Tensor:
+def carved(head: Head, sampler: RaySampler) -> Tensor:
     """Which cells [cells^3] of the occupancy grid lie outside the head's visual hull."""
-    dims, footage = shooting.dims, shooting.footage
+    dims, footage = sampler.dims, sampler.footage
     centres = head.occupancy.centres(torch.arange(dims.cells**3)) * head.box[1] + head.box[0]
     inside = np.zeros(len(centres), np.int64)
     frames = footage.spaced(CARVE_FRAMES)
     wide = functional.max_pool2d(torch.from_numpy(footage.layers[frames, :1]).float(), 3, 1, 1)[:, 0] > 25
     for i, mask in zip(frames, wide.numpy(), strict=True):
-        place = shooting.views.pose[i : i + 1].project(centres.numpy())[0, :, :2]
+        place = sampler.views.pose[i : i + 1].project(centres.numpy())[0, :, :2]
         x, y = (((place + 0.5) * (dims.size / dims.side)).astype(int).clip(0, dims.size - 1)).T
         inside += mask[y, x]
     return torch.from_numpy(inside < CARVE_AGREE * max(inside.max(), 1))
