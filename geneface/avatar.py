@@ -20,7 +20,7 @@ from geneface.renderers import Renderer, named
 from media.files import written
 from steps.errors import InputError
 
-VERSION = 4
+VERSION = 5
 """Rises whenever a model trained before would be drawn wrongly."""
 MANIFEST = "model.json"
 

@@ -111,6 +111,16 @@ class Person:
         motion[:, LOWER] += lower.reshape(len(lower), -1, 3) * self.std[list(LOWER)]
         return motion
 
+    def opening(self) -> Array:
+        """[K, K] that coefficients are multiplied by from the right: left of them is how far the mouth is open, with all that
+        usually goes with it.
+        """
+        gap = aperture(self.motion(self.lower_of(self.bank)))
+        spread, gap = self.bank - self.bank.mean(0), gap - gap.mean()
+        read = np.linalg.lstsq(spread, gap, rcond=1e-4)[0]
+        lift = gap @ spread / max(float(gap @ spread @ read), 1e-9)
+        return np.outer(read, lift).astype(np.float32)
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """For a safetensors file."""
         return {field.name: torch.from_numpy(getattr(self, field.name).copy()) for field in fields(self)}

@@ -14,7 +14,7 @@ from torch.nn import functional
 from geneface.motion.generic.model import STRIDE, Generic, GenericDims
 
 CONTEXT, GENERIC_CONTEXT = 3, 2
-"""Video frames on either side whose sound the linear part hears, and whose generic coefficients it sees."""
+"""Video frames on either side whose sound the linear part hears, and whose generic motion it sees."""
 WIDE = 128
 """Features with more numbers than this are averaged to one a frame: they have a reach of their own."""
 
@@ -31,9 +31,9 @@ class MotionDims:
 
     @property
     def inputs(self) -> tuple[int, int]:
-        """Numbers of a frame that the linear part sees: of the sound, of the generic motion."""
+        """Numbers of a frame that the linear part sees: of the sound, of the generic motion and what that was drawn under."""
         heard = self.audio_dim if self.audio_dim > WIDE else 2 * self.audio_dim
-        generic = self.prior.components * (2 * GENERIC_CONTEXT + 1) if self.prior else 0
+        generic = (self.prior.components + self.prior.condition) * (2 * GENERIC_CONTEXT + 1) if self.prior else 0
         return (2 * CONTEXT + 1) * heard, generic
 
 
@@ -69,7 +69,7 @@ class AudioToMotion(nn.Module):
         self.generic = Generic(dims.prior) if dims.prior else None
         self.register_buffer("weight", torch.zeros(sum(dims.inputs), dims.components))
         self.register_buffer("bias", torch.zeros(dims.components))
-        self.register_buffer("gain", torch.ones(()))
+        self.register_buffer("gain", torch.eye(dims.components))
         self.register_buffer("trust", torch.zeros(()))
         self.post = PostNet(dims.components, dims.hidden)
 
@@ -81,7 +81,7 @@ class AudioToMotion(nn.Module):
         heard = windows(frames, CONTEXT)
         if self.generic is None:
             return heard, heard[..., :0]
-        return heard, windows(self.generic(audio, latent), GENERIC_CONTEXT)
+        return heard, windows(torch.cat(self.generic(audio, latent), -1), GENERIC_CONTEXT)
 
     def latent(self, frames: int, temperature: float, seed: int) -> Tensor | None:
         """What sound leaves open, drawn for a whole recording: [1, latent, ceil(T / 4)]; None without a prior."""
@@ -93,7 +93,7 @@ class AudioToMotion(nn.Module):
     def forward(self, audio: Tensor, latent: Tensor | None = None) -> Tensor:
         """Audio [B, 2T, dim] to coefficients [B, T, K], amplitude restored; `latent` as `latent()` draws it."""
         linear = torch.cat(self.inputs(audio, latent), -1) @ self.weight + self.bias
-        return (linear + self.trust * (self.post(linear) - linear)) * self.gain
+        return (linear + self.trust * (self.post(linear) - linear)) @ self.gain
 
 
 def windows(frames: Tensor, context: int) -> Tensor:

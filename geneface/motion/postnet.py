@@ -54,13 +54,14 @@ class Guard:
 
 
 class Amplitude:
-    """Scales motion about its mean so that the aperture's deviation while speaking comes into SPREAD_RANGE of the person's own.
+    """Scales motion about its mean so that the aperture's deviation while speaking comes into SPREAD_RANGE of the person's own:
+    too little of it is mended in the opening of the mouth alone, too much in all that moves.
 
     The deviation is that of all speech so far; little speech says little, and the gain moves smoothly from window to window.
     """
 
     def __init__(self, person: Person) -> None:
-        self.person, self.gain = person, 1.0
+        self.person, self.gain, self.opening = person, 1.0, person.opening()
         self.own = float(aperture(person.motion(person.lower_of(person.bank))).std())
         self.count, self.sums, self.gaps = 0, np.zeros(person.bank.shape[1]), np.zeros(2)
         self.mean = np.zeros(person.bank.shape[1], np.float32)
@@ -72,7 +73,9 @@ class Amplitude:
         mean, gain = before or (self.mean, self.gain)
         share = np.linspace(0, 1, len(coefficients), dtype=np.float32)[:, None]
         about = mean + share * (self.mean - mean)
-        return about + (gain + share * (self.gain - gain)) * (coefficients - about)
+        spread = coefficients - about
+        more = gain - 1 + share * (self.gain - gain)
+        return coefficients + np.maximum(more, 0) * (spread @ self.opening) + np.minimum(more, 0) * spread
 
     def _hear(self, spoken: Array) -> None:
         if not len(spoken):

@@ -12,6 +12,8 @@ from geneface.face.geometry import Array
 from steps.program import check_stop
 
 FOLDS = 8
+BEST = 3
+"""Fits whose mean is taken: with little speech, which of the best is the very best is chance."""
 Mask = NDArray[np.bool_]
 Turn = Callable[[int, int], None]
 """Hears how many of how many folds are done."""
@@ -19,14 +21,14 @@ Turn = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Fit:
-    """weight [D, K] and bias [K]; `penalty` and `share`, as tried, that did best out of fold; those predictions [N, K] and
-    their correlation with the targets, of what is seen.
+    """weight [D, K] and bias [K], and what they are the mean of: the fits that did best out of fold, `penalties` and `shares`,
+    best first; their mean prediction [N, K] and its correlation with the targets, of what is seen.
     """
 
     weight: Array
     bias: Array
-    penalty: float
-    share: float
+    penalties: list[float]
+    shares: list[float]
     predicted: Array
     r: float
 
@@ -93,9 +95,9 @@ def fit(
     first: Array, second: Array, targets: Array, usable: Mask, penalties: Sequence[float], shares: Sequence[float], margin: int,
     seen: Callable[[Array], Array], turn: Turn = lambda done, total: None,
 ) -> Fit:  # fmt: skip
-    """The ridge of best correlation out of fold on `first` [N, D1] beside `second` [N, D2] (may be empty), which is given each of
-    `shares` of the first's total variance. Correlated is what is `seen` of targets [N, K], [N, .]. Only `usable` rows [N] are
-    learned from and counted. Raises StoppedError.
+    """The mean of the ridges of best correlation out of fold on `first` [N, D1] beside `second` [N, D2] (may be empty), which is
+    given each of `shares` of the first's total variance. Correlated is what is `seen` of targets [N, K], [N, .]. Only `usable`
+    rows [N] are learned from and counted. Raises StoppedError.
     """
     spread = [float(np.square(part[usable] - part[usable].mean(0)).sum()) for part in (first, second)]
     shares = shares if second.shape[1] else (0.0,)
@@ -103,11 +105,17 @@ def fit(
     predicted = out_of_fold((first, second), targets, usable, list(scales), penalties, margin, turn)
     truth = seen(targets[usable])
     tried = {key: correlation(seen(found[usable]), truth) for key, found in predicted.items()}
-    best = max(tried, key=tried.__getitem__)
-    scale, penalty = best
-    weight, bias = solve(np.concatenate([first, scale * second], 1)[usable], targets[usable], penalty)
-    weight[first.shape[1] :] *= scale
-    return Fit(weight, bias, penalty, scales[scale], predicted[best], tried[best])
+    best = sorted(tried, key=tried.__getitem__, reverse=True)[:BEST]
+    weights, biases = [], []
+    for scale, penalty in best:
+        check_stop()
+        weight, bias = solve(np.concatenate([first, scale * second], 1)[usable], targets[usable], penalty)
+        weight[first.shape[1] :] *= scale
+        weights.append(weight)
+        biases.append(bias)
+    mean = np.mean([predicted[key] for key in best], axis=0)
+    chosen = [penalty for _, penalty in best], [scales[scale] for scale, _ in best]
+    return Fit(np.mean(weights, axis=0), np.mean(biases, axis=0), *chosen, mean, correlation(seen(mean[usable]), truth))
 
 
 class _Primal:

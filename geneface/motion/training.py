@@ -25,8 +25,8 @@ TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 VELOCITY, MOMENTS = 3.0, 0.3
 """Weights of the loss on frame differences, and on mean and deviation over a stretch beside the truth's (moment matching)."""
 AMPLITUDE, GAIN_RANGE = 0.9, (1.0, 2.0)
-"""Of the aperture, beside the person's own: least squares shrinks, one gain for all coefficients brings it back (a gain for each
-would raise most what is hardly predicted at all), and raising it further costs more in place than it gives in life.
+"""Of the aperture, beside the person's own: least squares shrinks what it is unsure of. The opening of the mouth is brought back,
+all else stays as sure as it is: one gain for all costs LMD, a gain for each raises most what is hardly predicted at all.
 """
 
 
@@ -92,10 +92,10 @@ class MotionTrainer(Trained):
         trust = min(errors, key=errors.__getitem__)
         gain = float(np.clip(AMPLITUDE * self._spread(truth) / self._spread(mixed[trust][usable]), *GAIN_RANGE))
         self.model.trust.fill_(trust)
-        self.model.gain.fill_(gain)
+        self.model.gain.copy_(torch.from_numpy(np.eye(truth.shape[1]) + (gain - 1) * self.person.opening()))
         r = [ridge.pearson(line[usable, k], truth[:, k]) for k in range(min(4, line.shape[1]))]
         return {
-            "penalty": self.line.penalty, "prior_share": self.line.share if self.model.generic else None,
+            "penalties": self.line.penalties, "prior_shares": self.line.shares if self.model.generic else None,
             "out_of_fold_r": [round(value, 3) for value in r], "trust": trust,
             "held_errors": {str(share): round(error, 4) for share, error in errors.items()},
             "gain": round(gain, 2), "frames_used": int(usable.sum()),
@@ -124,11 +124,34 @@ class MotionTrainer(Trained):
         with torch.inference_mode():
             parts = self.model.inputs(torch.from_numpy(self.speech.audio)[None])
         heard, generic = (part[0].numpy() for part in parts)
+        even = self._even(generic)
         self.line = ridge.fit(
-            heard, generic, self.speech.coefficients, self.speech.usable, PENALTIES, SHARES, MARGIN + CONTEXT, self._seen, turn
+            heard,
+            generic * even,
+            self.speech.coefficients,
+            self.speech.usable,
+            PENALTIES,
+            SHARES,
+            MARGIN + CONTEXT,
+            self._seen,
+            turn,
         )
-        self.model.weight.copy_(torch.from_numpy(self.line.weight))
+        self.model.weight.copy_(
+            torch.from_numpy(self.line.weight * np.concatenate([np.ones(heard.shape[1], np.float32), even])[:, None])
+        )
         self.model.bias.copy_(torch.from_numpy(self.line.bias))
+
+    def _even(self, generic: Array) -> Array:
+        """What the generic motion's columns [T, D] are to be multiplied by, [D], so that its condition varies as much as its
+        coefficients do.
+        """
+        prior = self.model.dims.prior
+        if prior is None:
+            return np.ones(0, np.float32)
+        spread = generic.reshape(len(generic), -1, prior.components + prior.condition).std(0)
+        level = [np.sqrt(np.square(part).sum()) for part in np.split(spread, [prior.components], 1)]
+        each = np.repeat([1.0, level[0] / max(level[1], 1e-9)], [prior.components, prior.condition])
+        return np.tile(each, len(spread)).astype(np.float32)
 
 
 def _mean(values: Tensor, usable: Tensor) -> Tensor:

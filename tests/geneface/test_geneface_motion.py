@@ -103,8 +103,25 @@ def test_a_second_source_counts_as_much_as_it_helps():
     targets = useful @ rng.normal(size=(4, 3)).astype(np.float32)
     usable = np.ones(200, bool)
     found = ridge.fit(noise, useful, targets, usable, (1e-3, 1e-2), (0.0, 1.0), 3, np.asarray)
-    assert found.share == 1.0 and found.r > 0.7
+    assert found.shares[0] == 1.0 and found.r > 0.7
     assert ridge.fit(noise, useful[:, :0], targets, usable, (1e-3,), (0.0, 1.0), 3, np.asarray).r < 0.3
+
+
+def test_a_fit_is_the_mean_of_the_best():
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(size=(150, 30)).astype(np.float32), rng.normal(size=(150, 5)).astype(np.float32)
+    targets = (second @ rng.normal(size=(5, 2)) + rng.normal(size=(150, 2))).astype(np.float32)
+    found = ridge.fit(first, second, targets, np.ones(150, bool), (1e-3, 1e-2, 1e-1), (0.0, 1.0, 3.0), 3, np.asarray)
+    assert len(set(zip(found.penalties, found.shares, strict=True))) == ridge.BEST
+    spread = [np.square(part - part.mean(0)).sum() for part in (first, second)]
+    expected = np.zeros_like(targets)
+    for penalty, share in zip(found.penalties, found.shares, strict=True):
+        scale = np.float32(np.sqrt(share * spread[0] / spread[1]))
+        inputs = np.concatenate([first, scale * second], 1)
+        weight, bias = ridge.solve(inputs, targets, penalty)
+        expected += (inputs @ weight + bias) / ridge.BEST
+    assert np.allclose(np.concatenate([first, second], 1) @ found.weight + found.bias, expected, atol=1e-4)
+    assert found.r == pytest.approx(ridge.correlation(found.predicted, targets))
 
 
 GENERIC = generic.GenericDims("mel", 20, 6, hidden=16, condition=16)
@@ -138,9 +155,21 @@ def test_any_length_of_sound_has_its_motion(frames, dim, prior):
 def test_temperature_and_seed_vary_what_sound_leaves_open():
     made, audio = anybody(), torch.randn(1, 40, 20)
     whole = motion_model.AudioToMotion(motion_model.MotionDims("mel", 20, 8, GENERIC)).eval()
-    drawn = [made(audio, whole.latent(20, 0.5, seed)) for seed in (1, 1, 2)]
+    drawn, heard = zip(*(made(audio, whole.latent(20, 0.5, seed)) for seed in (1, 1, 2)), strict=True)
     assert torch.equal(drawn[0], drawn[1]) and not torch.allclose(drawn[0], drawn[2])
-    assert torch.equal(made(audio), made(audio, torch.zeros(1, 16, 5)))
+    assert torch.equal(heard[0], heard[2]) and heard[0].shape == (1, 20, 16)
+    assert torch.equal(made(audio)[0], made(audio, torch.zeros(1, 16, 5))[0])
+
+
+def test_the_prior_s_ear_weighs_as_much_as_its_motion(someone):
+    rng = np.random.default_rng(0)
+    audio, motion = rng.normal(size=(400, 20)).astype(np.float32), rng.normal(size=(200, 16)).astype(np.float32)
+    speech = motion_training.Speech(audio, motion, np.ones(200, bool))
+    dims = motion_model.MotionDims("mel", 20, 16, GENERIC)
+    trainer = motion_training.MotionTrainer(speech, someone, dims, anybody(), MotionTraining(1), torch.device("cpu"))
+    columns = trainer.model.inputs(torch.from_numpy(audio)[None])[1][0].numpy()
+    variance = (columns * trainer._even(columns)).reshape(200, 5, 22).var(0)
+    assert variance[:, :6].sum() == pytest.approx(variance[:, 6:].sum(), rel=1e-3)
 
 
 def test_audio_to_motion_hears_the_opening(someone):
@@ -212,6 +241,24 @@ def test_guards_keep_motion_inside_the_person(someone):
     lower = postnet.guard(wild, someone, loud)
     margin = 0.26 * (someone.high - someone.low)
     assert (lower <= someone.high + margin).all() and (lower >= someone.low - margin).all()
+
+
+def test_a_mouth_opens_further_and_nothing_else_moves(someone):
+    opening, bank = someone.opening(), someone.bank
+
+    def gap(coefficients):
+        return person.aperture(someone.motion(someone.lower_of(coefficients)))
+
+    further = gap(bank + 0.5 * bank @ opening)
+    assert 1.25 < further.std() / gap(bank).std() < 1.6  # a gap that would be negative is none
+    assert np.allclose(opening @ opening, opening, atol=1e-3)
+    rest = bank - bank @ opening
+    assert np.allclose(rest @ opening, 0, atol=1e-3) and gap(rest).std() < 0.1 * gap(bank).std()
+
+
+def test_a_mouth_that_never_moves_has_no_opening(someone):
+    still = dataclasses.replace(someone, bank=np.zeros_like(someone.bank))
+    assert not still.opening().any()
 
 
 def test_amplitude_is_brought_back(someone):

@@ -125,13 +125,16 @@ class Generic(nn.Module):
         kl = (0.5 * prior.square() - 0.5 * noise.square() - log_std).mean()
         return self.decode(z, condition), self.decode(self._prior(torch.zeros_like(z), pooled), condition), kl
 
-    def forward(self, audio: Tensor, latent: Tensor | None = None) -> Tensor:
-        """Audio [B, 2T, dim] to coefficients [B, T, K]; the flow begins at `latent` [B, latent, ceil(T / 4)] or its mode."""
+    def forward(self, audio: Tensor, latent: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Audio [B, 2T, dim] to coefficients [B, T, K] and the condition that they were drawn under [B, T, condition]; the flow
+        begins at `latent` [B, latent, ceil(T / 4)] or its mode.
+        """
         frames = audio.shape[1] // 2
         condition = self.listen(functional.pad(audio, (0, 0, 0, 2 * (-frames % STRIDE))).transpose(1, 2))
         pooled = self.pool(condition)
         start = pooled.new_zeros(len(audio), self.dims.latent, pooled.shape[2]) if latent is None else latent
-        return self.decode(self._prior(start, pooled), condition)[:, :frames]
+        drawn = self.decode(self._prior(start, pooled), condition)
+        return drawn[:, :frames], condition.transpose(1, 2)[:, :frames]
 
     def _prior(self, z: Tensor, pooled: Tensor) -> Tensor:
         for layer in reversed(self.flow):

@@ -118,7 +118,7 @@ class GenericTrainer(Trained):
             return {}
         self.model.eval()
         with torch.inference_mode():
-            found = [self.model(torch.from_numpy(audio)[None].to(self.device))[0].cpu().numpy() for audio in self.held.audio]
+            found = [self.model(torch.from_numpy(audio)[None].to(self.device))[0][0].cpu().numpy() for audio in self.held.audio]
         pairs = list(zip(found, self.held.motion, strict=True))
         r = [np.mean([pearson(a[:, k], b[:, k]) for a, b in pairs]) for k in range(6)]
         return {"held_out_r": [round(float(value), 3) for value in r]}
