@@ -201,6 +201,18 @@ def trained_on(someone, motion, usable, audio, steps=4):
     return made, {"score": made.validate(), **made.conclude()}
 
 
+@pytest.mark.parametrize(
+    ("errors", "trust"), [((1, 0.95, 0.92, 0.95, 1), 0), ((1, 0.85, 0.8, 0.9, 1), 0.5), ((1, 2, 3, 4, 5), 0)]
+)
+def test_the_post_net_is_trusted_when_it_is_clearly_better(someone, monkeypatch, errors, trust):
+    rng = np.random.default_rng(0)
+    audio, coefficients = (rng.normal(size=size).astype(np.float32) for size in ((400, 20), (200, 16)))
+    made, _ = trained_on(someone, coefficients, np.ones(200, bool), audio)
+    answers = iter(errors)
+    monkeypatch.setattr(made, "_held_error", lambda found: next(answers))
+    assert made.conclude()["trust"] == trust == float(made.model.trust)
+
+
 def test_frames_that_nobody_may_learn_from_teach_nothing(someone):
     rng, opening = np.random.default_rng(0), signal(300)
     audio = (opening.repeat(2)[:, None] * rng.normal(size=20) + 0.3 * rng.normal(size=(600, 20))).astype(np.float32)
