@@ -22,8 +22,10 @@ MARGIN = 12
 HELD = 0.12
 """Share of the training part, its end, on which the post-net has to prove itself."""
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-WORTH = 0.1
-"""Share of the error there that the post-net must save to be trusted at all: on the end of a short clip, less is chance."""
+WORTH = 0.6
+"""Over the root of the frames there: the share of the error that the post-net must save to be trusted at all. Less is chance, and
+chance is large on the end of a short clip.
+"""
 VELOCITY, MOMENTS = 3.0, 0.3
 """Weights of the loss on frame differences, and on mean and deviation over a stretch beside the truth's (moment matching)."""
 AMPLITUDE, GAIN_RANGE = 0.9, (1.0, 2.0)
@@ -92,7 +94,8 @@ class MotionTrainer(Trained):
         mixed = {trust: line + trust * (whole - line) for trust in TRUSTS}
         errors = {trust: self._held_error(found) for trust, found in mixed.items()}
         best = min(errors, key=errors.__getitem__)
-        trust = best if errors[best] < (1 - WORTH) * errors[0.0] else 0.0
+        worth = WORTH / np.sqrt(max(int(usable[self.last :].sum()), 1))
+        trust = best if errors[best] < (1 - worth) * errors[0.0] else 0.0
         gain = float(np.clip(AMPLITUDE * self._spread(truth) / self._spread(mixed[trust][usable]), *GAIN_RANGE))
         self.model.trust.fill_(trust)
         self.model.gain.copy_(torch.from_numpy(np.eye(truth.shape[1]) + (gain - 1) * self.person.opening()))

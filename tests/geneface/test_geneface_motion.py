@@ -202,12 +202,19 @@ def trained_on(someone, motion, usable, audio, steps=4):
 
 
 @pytest.mark.parametrize(
-    ("errors", "trust"), [((1, 0.95, 0.92, 0.95, 1), 0), ((1, 0.85, 0.8, 0.9, 1), 0.5), ((1, 2, 3, 4, 5), 0)]
+    ("frames", "errors", "trust"),
+    [
+        (200, (1, 0.95, 0.92, 0.95, 1), 0),
+        (200, (1, 0.85, 0.8, 0.9, 1), 0.5),
+        (200, (1, 2, 3, 4, 5), 0),
+        (1000, (1, 0.95, 0.92, 0.95, 1), 0.5),
+        (1000, (1, 0.96, 0.96, 0.97, 1), 0),
+    ],
 )
-def test_the_post_net_is_trusted_when_it_is_clearly_better(someone, monkeypatch, errors, trust):
+def test_the_post_net_is_trusted_when_it_is_better_than_by_chance(someone, monkeypatch, frames, errors, trust):
     rng = np.random.default_rng(0)
-    audio, coefficients = (rng.normal(size=size).astype(np.float32) for size in ((400, 20), (200, 16)))
-    made, _ = trained_on(someone, coefficients, np.ones(200, bool), audio)
+    audio, coefficients = (rng.normal(size=size).astype(np.float32) for size in ((2 * frames, 20), (frames, 16)))
+    made, _ = trained_on(someone, coefficients, np.ones(frames, bool), audio)
     answers = iter(errors)
     monkeypatch.setattr(made, "_held_error", lambda found: next(answers))
     assert made.conclude()["trust"] == trust == float(made.model.trust)
