@@ -8,9 +8,10 @@ import torch
 
 from geneface import render
 from geneface.avatar import Avatar
-from geneface.face.region import Placement, extract
+from geneface.face.region import Placement, extract, grid
 from geneface.renderers.plane.maps import LINES, motion_maps
 from geneface.renderers.plane.model import FLOW, UNLIKE, Plane, PlaneDims
+from geneface.renderers.plane.training import shifted
 
 SIZE = 64
 
@@ -51,6 +52,20 @@ def test_the_shares_choose_among_the_pictures(plane):
         plane.pictures.copy_(torch.arange(plane.dims.pictures).float().view(-1, 1, 1, 1).expand_as(plane.pictures))
         plane.bend.bias[2 * plane.dims.pictures + 3] = 30.0
     assert torch.allclose(draw(plane), torch.full((2, 3, SIZE, SIZE), 3.0), atol=1e-4)
+
+
+def test_a_region_and_its_landmarks_move_together():
+    regions = torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8)
+    regions[:, :, 30, 20] = 255
+    at = grid(SIZE)[30, 20].expand(2, 68, 2)
+    by = torch.tensor([[3, -2], [-20, 40]])
+    moved, points = shifted(regions, at, by)
+    assert moved.shape == regions.shape
+    assert moved[0].nonzero().tolist() == [[channel, 28, 23] for channel in range(3)]
+    assert torch.allclose(points[0], grid(SIZE)[28, 23].expand(68, 2), atol=1e-6)
+    assert not moved[1].any()  # gone over the edge
+    edge = torch.arange(SIZE, dtype=torch.uint8).expand(1, 3, SIZE, SIZE)
+    assert shifted(edge, at[:1], torch.tensor([[2, 0]]))[0][0, 0, 0, :4].tolist() == [0, 0, 0, 1]
 
 
 def test_the_landmarks_flow_points_back_to_rest():

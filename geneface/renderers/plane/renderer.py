@@ -17,9 +17,9 @@ from geneface.renderers.plane.model import Plane, PlaneDims
 from geneface.renderers.plane.training import PlaneSettings, PlaneTrainer, Seen
 from geneface.renderers.regions import unpack
 
-PASSES = 16
-"""Most passes of the small profiles. 20 s of speaker a, 900 steps instead of 2,000: the held-out mouth moved by .80 of the truth
-instead of .72.
+PASSES = 32
+"""Most passes of the small profiles over shifted regions. 10 s of speaker b, 928 steps instead of 464: mouth SSIM .931 instead of
+.921, lip LMD 1.40 instead of 1.44.
 """
 PROFILES = {
     "quick": PlaneSettings(128, (700,), 8, 3e-3, PASSES, widths=(24, 48, 96, 128)),

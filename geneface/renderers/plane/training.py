@@ -19,6 +19,8 @@ from geneface.renderers.plane.model import Plane, PlaneDims
 
 POINT_NOISE = 0.004
 """Deviation of the noise on landmarks in region coordinates while training."""
+SHIFT = 0.03
+"""Largest shift of a region while training, in its sides: a short clip shows its face in few places of it."""
 MOUTH_WEIGHT = 3.0
 VALIDATED = 48
 """How many of the frames kept from the training are looked at."""
@@ -68,9 +70,9 @@ class PlaneTrainer(Trained):
         self.weight = pixel_weight(seen.points, dims.size).to(device)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """picture_loss of a random batch, its motion slightly disturbed."""
+        """picture_loss of a random batch, its motion slightly disturbed, its faces a little off their places."""
         chosen = np.sort(rng.choice(self.known, self.batch, replace=len(self.known) < self.batch))
-        return self._loss(chosen, disturbance=1.0)
+        return self._loss(chosen, learning=True)
 
     def validate(self) -> float | None:
         """picture_loss of frames spread over the end of the training part."""
@@ -78,14 +80,14 @@ class PlaneTrainer(Trained):
             return None
         chosen = self.kept[np.linspace(0, len(self.kept) - 1, min(len(self.kept), VALIDATED)).astype(int)]
         parts = np.array_split(chosen, -(-len(chosen) // self.batch))
-        return float(np.mean([float(self._loss(part, disturbance=0.0)) for part in parts]))
+        return float(np.mean([float(self._loss(part, learning=False)) for part in parts]))
 
     def sample(self) -> NDArray[np.uint8] | None:
         """Six kept regions, and under them what is drawn of them."""
         if not len(self.kept):
             return None
         chosen = self.kept[np.linspace(0, len(self.kept) - 1, 6).astype(int)]
-        truth, drawn = self._drawn(chosen, disturbance=0.0)
+        truth, drawn = self._drawn(chosen, learning=False)
         pasted = truth + pasted_share(truth.shape[-1]).to(self.device) * (drawn.float().clamp(0, 1) - truth)
         rows = [torch.cat(list(part), 2).permute(1, 2, 0) for part in (truth, pasted)]
         return torch.cat(rows).mul(255).round().byte().cpu().numpy()
@@ -94,21 +96,40 @@ class PlaneTrainer(Trained):
         """What a report says about the renderer."""
         return {"size": self.model.dims.size, "frames": len(self.known), "frames_kept_to_validate": len(self.kept)}
 
-    def _loss(self, chosen: np.ndarray, disturbance: float) -> Tensor:
-        truth, drawn = self._drawn(chosen, disturbance)
+    def _loss(self, chosen: np.ndarray, learning: bool) -> Tensor:
+        truth, drawn = self._drawn(chosen, learning)
         return picture_loss(drawn.float(), truth, self.weight)
 
-    def _drawn(self, chosen: np.ndarray, disturbance: float) -> tuple[Tensor, Tensor]:
+    def _drawn(self, chosen: np.ndarray, learning: bool) -> tuple[Tensor, Tensor]:
         """The true and the drawn regions [B, 3, size, size] of these frames, 0-1."""
-        truth = torch.from_numpy(self.seen.regions[chosen]).to(self.device).float() / 255
-        points, motion = (torch.from_numpy(array[chosen]).to(self.device) for array in (self.seen.points, self.seen.motion))
+        regions, points, motion = (
+            torch.from_numpy(array[chosen]).to(self.device) for array in (self.seen.regions, self.seen.points, self.seen.motion)
+        )
+        if learning:
+            most = round(SHIFT * regions.shape[-1])
+            regions, points = shifted(regions, points, torch.randint(-most, most + 1, (len(chosen), 2)).to(self.device))
+            points = points + POINT_NOISE * torch.randn_like(points)
+            motion = motion + MOTION_NOISE * torch.randn_like(motion)
+        truth = regions.float() / 255
         with autocast(self.device):
             drawn = self.network(
                 (truth - self.model.mean_picture) * self.visible,
-                motion_maps(points + disturbance * POINT_NOISE * torch.randn_like(points), self.model.rest, self.coordinates),
-                motion + disturbance * MOTION_NOISE * torch.randn_like(motion),
+                motion_maps(points, self.model.rest, self.coordinates),
+                motion,
             )
         return truth, drawn
+
+
+def shifted(regions: Tensor, points: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+    """Regions [B, 3, size, size] moved `by` whole pixels, [B, 2] right and down, their edges repeated; points [B, 68, 2], in
+    region coordinates, move along.
+    """
+    size = regions.shape[-1]
+    axis = torch.arange(size, device=by.device)
+    columns, rows = ((axis - by[:, side, None]).clamp(0, size - 1) for side in (0, 1))
+    number = torch.arange(len(by), device=by.device)[:, None, None]
+    moved = regions.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2), points + 2 * by[:, None] / size
 
 
 def pixel_weight(points: Array, size: int) -> Tensor:
