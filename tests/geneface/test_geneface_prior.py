@@ -128,7 +128,7 @@ def test_what_cannot_be_learned_from_is_left_out_of_a_corpus(tmp_path):
     lines = io.StringIO()
     found = corpus.read(tmp_path, features.Mel(), Reporter(lines))
     assert [one.name for one in found] == ["a", "c"]
-    assert "b has 95 frames" in lines.getvalue() and "the preprocessing of d did not end" in lines.getvalue()
+    assert "b has 95 good frames" in lines.getvalue() and "the preprocessing of d did not end" in lines.getvalue()
     generic_training.Pairs(found, corpus.Basis.of(found)).draw(np.random.default_rng(0), 20)
     (tmp_path / "c" / dataset.SOUND).unlink()
     with pytest.raises(InputError) as raised:
@@ -140,6 +140,20 @@ def test_a_preprocessed_dataset_belongs_to_a_corpus(tmp_path, data):
     for name in "ab":
         shutil.copytree(data, tmp_path / name)
     assert len(corpus.read(tmp_path, features.Mel(), Reporter())) == 2
+
+
+def test_frames_that_may_not_be_learned_from_are_left_out_of_a_corpus(tmp_path):
+    for name in "ab":
+        spoken(tmp_path / name, 260)
+    with np.load(tmp_path / "b" / dataset.LANDMARKS) as arrays:
+        points = arrays["points"]
+    good = np.ones(260, bool)
+    good[100], points[100] = False, 0
+    np.savez(tmp_path / "b" / dataset.LANDMARKS, points=points, trainable=good)
+    whole, part = corpus.read(tmp_path, features.Mel(), Reporter())
+    assert (len(whole.lower), len(part.lower), len(part.audio)) == (260, 159, 318)
+    assert np.array_equal(part.audio, whole.audio[202:520])
+    assert np.allclose(part.lower, whole.lower[101:], atol=0.2)
 
 
 @pytest.mark.parametrize("files", [0, 2])

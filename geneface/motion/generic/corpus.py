@@ -15,6 +15,7 @@ from geneface.face.geometry import Array
 from geneface.face.person import Person, lower_weights, pose_free
 from geneface.sound.features import AudioFeatures
 from media import audio
+from media.mesh import runs
 from steps.errors import InputError
 from steps.program import check_stop
 from steps.progress import Reporter
@@ -55,8 +56,10 @@ class Basis:
 
 
 def read(folder: Path, features: AudioFeatures, reporter: Reporter) -> list[Speaker]:
-    """All speakers below `folder`, in the order of their paths in it, by which they are named. A preprocessing that did not end
-    and a clip that is too short are told of and left out. Raises InputError `corpus_empty`: fewer than two are left.
+    """All speakers below `folder`, in the order of their paths in it, by which they are named: of each the longest stretch of
+    frames that may be learned from. A preprocessing that did not end and too short a stretch are told of and left out.
+
+    Raises InputError `corpus_empty`: fewer than two are left.
     """
     folders = sorted(path.parent for path in folder.rglob(LANDMARKS) if (path.parent / SOUND).is_file())
     speakers = []
@@ -68,14 +71,16 @@ def read(folder: Path, features: AudioFeatures, reporter: Reporter) -> list[Spea
             continue
         with np.load(path / LANDMARKS, allow_pickle=False) as arrays:
             points = arrays["points"].astype(np.float32)
-        heard = features(audio.read(path / SOUND))[: 2 * len(points)]
-        frames = len(heard) // 2
-        if frames < STRETCH:
-            reporter.message(f"left out: {name} has {frames} frames; {STRETCH} are needed", level="warning")
+            good = arrays["trainable"].astype(bool) if "trainable" in arrays else np.ones(len(points), bool)
+        heard = features(audio.read(path / SOUND))
+        stretches = runs(good[: len(heard) // 2])
+        first, last = max(stretches, key=lambda stretch: stretch[1] - stretch[0], default=(0, 0))
+        if last - first < STRETCH:
+            reporter.message(f"left out: {name} has {last - first} good frames in a row; {STRETCH} are needed", level="warning")
             continue
-        person = Person.of(points)
-        _, motion = pose_free(points, person.shape)
-        speakers.append(Speaker(name, heard[: 2 * frames], person.lower(motion)[:frames]))
+        person = Person.of(points[good])
+        _, motion = pose_free(points[first:last], person.shape)
+        speakers.append(Speaker(name, heard[2 * first : 2 * last], person.lower(motion)))
         reporter.progress("read corpus", done, len(folders))
     if len(speakers) < 2:
         raise InputError(
