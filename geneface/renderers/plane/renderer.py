@@ -22,8 +22,8 @@ PASSES = 32
 .921, lip LMD 1.40 instead of 1.44.
 """
 PROFILES = {
-    "quick": PlaneSettings(128, (700,), 8, 3e-3, PASSES, widths=(24, 48, 96, 128)),
-    "cpu": PlaneSettings(160, (2000,), 8, 3e-3, PASSES, widths=(32, 64, 96, 128)),
+    "quick": PlaneSettings(128, (850,), 8, 3e-3, PASSES, widths=(24, 48, 96, 128)),
+    "cpu": PlaneSettings(160, (3000,), 8, 3e-3, PASSES, widths=(32, 64, 96, 128)),
     "gpu": PlaneSettings(256, (12_000,), 16, 2e-3, widths=(64, 96, 128, 192)),
 }
 
